@@ -1,0 +1,207 @@
+"""What a worker's two processes say to each other: length-prefixed JSON over pipes, no pickle.
+
+The parent sends `Setup` once, then `Generate` and `Stop`. The child answers `Ready` once, then for every
+`Generate` one `Loaded`, any number of `Step`, and one of `Done`, `Failed` or `Stopped`. Pixels travel as
+files: the parent names a folder, the child writes `0.rgb`, `1.rgb`, … into it and tells their sizes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+
+from safelight.jobs import Json
+
+MAX_FRAME_BYTES = 16 * 2**20
+LENGTH_BYTES = 4
+RGB_BYTES = 3
+
+Message = TypeVar("Message")
+
+_strict = with_config(ConfigDict(strict=True, extra="forbid"))
+
+
+class BrokenProtocol(Exception):
+    """The other process closed its end, or said something that is no message."""
+
+
+# --- What the parent says -----------------------------------------------------------------------------
+
+
+@_strict
+@dataclass(frozen=True)
+class Setup:
+    """What the child needs to know before its first job. device: `auto`, `cpu`, `cuda` or `cuda:1`."""
+
+    device: str
+    models_dir: str | None
+    kind: Literal["setup"] = "setup"
+
+
+@_strict
+@dataclass(frozen=True)
+class Generate:
+    """Run one job. images: paths of the input files by field. folder: where the outputs go."""
+
+    job_id: str
+    model_id: str
+    input: Json
+    images: dict[str, list[str]]
+    folder: str
+    kind: Literal["generate"] = "generate"
+
+
+@_strict
+@dataclass(frozen=True)
+class Stop:
+    """End this job at its next step."""
+
+    job_id: str
+    kind: Literal["stop"] = "stop"
+
+
+# --- What the child says ------------------------------------------------------------------------------
+
+
+@_strict
+@dataclass(frozen=True)
+class Ready:
+    """The child waits for jobs. confined: the kernel has taken its network away."""
+
+    confined: bool
+    kind: Literal["ready"] = "ready"
+
+
+@_strict
+@dataclass(frozen=True)
+class Loaded:
+    """The job's model is in memory; load_s seconds went into that."""
+
+    load_s: float
+    kind: Literal["loaded"] = "loaded"
+
+
+@_strict
+@dataclass(frozen=True)
+class Step:
+    """`step` of `steps` denoising steps are done."""
+
+    step: Annotated[int, Field(ge=0, le=100_000)]
+    steps: Annotated[int, Field(ge=1, le=100_000)]
+    kind: Literal["step"] = "step"
+
+
+@_strict
+@dataclass(frozen=True)
+class Size:
+    """Width and height of one output, in pixels."""
+
+    width: Annotated[int, Field(ge=1, le=16_384)]
+    height: Annotated[int, Field(ge=1, le=16_384)]
+
+
+Note = Annotated[str, Field(max_length=1000)]
+
+
+@_strict
+@dataclass(frozen=True)
+class Done:
+    """The outputs lie in the job's folder. notes: what had no effect or was cut."""
+
+    sizes: Annotated[list[Size], Field(min_length=1, max_length=16)]
+    weights: Annotated[str, Field(max_length=50)]
+    generate_s: float
+    notes: Annotated[list[Note], Field(max_length=50)]
+    kind: Literal["done"] = "done"
+
+
+@_strict
+@dataclass(frozen=True)
+class Failed:
+    """The job failed, in the words of one of the errors on the errors page."""
+
+    code: Annotated[str, Field(max_length=50)]
+    message: Note
+    kind: Literal["failed"] = "failed"
+
+
+@_strict
+@dataclass(frozen=True)
+class Stopped:
+    """The job ended because it was told to."""
+
+    kind: Literal["stopped"] = "stopped"
+
+
+FromParent = Setup | Generate | Stop
+FromChild = Ready | Loaded | Step | Done | Failed | Stopped
+
+FROM_PARENT: TypeAdapter[FromParent] = TypeAdapter(Annotated[FromParent, Field(discriminator="kind")])
+FROM_CHILD: TypeAdapter[FromChild] = TypeAdapter(Annotated[FromChild, Field(discriminator="kind")])
+
+
+# --- Frames -------------------------------------------------------------------------------------------
+
+
+def encode(message: FromParent | FromChild) -> bytes:
+    """One frame: the length in four bytes, big-endian, then the message as JSON."""
+    adapter: TypeAdapter[FromParent] | TypeAdapter[FromChild]
+    adapter = FROM_PARENT if isinstance(message, FromParent) else FROM_CHILD
+    body = adapter.dump_json(message)  # type: ignore[arg-type]
+    return len(body).to_bytes(LENGTH_BYTES, "big") + body
+
+
+def body_length(prefix: bytes) -> int:
+    """The length that a frame announces. Raises BrokenProtocol when no frame is that long."""
+    length = int.from_bytes(prefix, "big")
+    if not 0 < length <= MAX_FRAME_BYTES:
+        raise BrokenProtocol(f"a frame of {length} bytes")
+    return length
+
+
+def decode_from_parent(body: bytes) -> FromParent:
+    """The message in a frame's body. Raises BrokenProtocol."""
+    return _decode(FROM_PARENT.validate_json, body)
+
+
+def decode_from_child(body: bytes) -> FromChild:
+    """The message in a frame's body. Raises BrokenProtocol."""
+    return _decode(FROM_CHILD.validate_json, body)
+
+
+def _decode(validate: Callable[[bytes], Message], body: bytes) -> Message:
+    try:
+        return validate(body)
+    except ValidationError as error:
+        # The details name the input, which may be a prompt.
+        raise BrokenProtocol(f"no message: {error.error_count()} problems") from None
+
+
+# --- Pixels -------------------------------------------------------------------------------------------
+
+
+def pixels_path(folder: Path, index: int) -> Path:
+    """Where the child leaves the raw RGB bytes of its output number `index`."""
+    return folder / f"{index}.rgb"
+
+
+def read_pixels(folder: Path, index: int, size: Size) -> bytes:
+    """The raw RGB bytes of one output. Raises BrokenProtocol unless the file is what the child said.
+
+    A link is not followed: a child that was taken over must not choose what its parent reads.
+    """
+    expected = size.width * size.height * RGB_BYTES
+    try:
+        descriptor = os.open(pixels_path(folder, index), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise BrokenProtocol("an output is missing") from error
+    with open(descriptor, "rb") as file:
+        data = file.read(expected + 1)
+    if len(data) != expected:
+        raise BrokenProtocol("an output has another size than was said")
+    return data
