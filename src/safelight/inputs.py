@@ -1,0 +1,352 @@
+"""What models accept: shared field types, strict validation, and the schema dialect that is published.
+
+A model's `Input` is a pydantic class whose fields are made with `field(...)`. From it follow the validation
+of a submitted body (`parse`), the stored input of a job (`settled`, `accepted`) and the published schema.
+"""
+
+from __future__ import annotations
+
+import secrets
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from safelight.complaints import Refused, problems_of
+from safelight.errors import FieldProblem, InvalidInput
+from safelight.jobs import Json
+from safelight.texts import NOTHING, Language, Text
+
+MAX_PROMPT_CHARACTERS = 20_000
+MAX_SEED = 2**53 - 1
+
+
+class ModelInput(BaseModel):
+    """The base of every model's input: strict types, no unknown fields."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True
+    )
+
+    @classmethod
+    def parse(cls, data: object, language: Language = Language.EN) -> Self:
+        """Validate a submitted body. Raises InvalidInput that names each field and what would work."""
+        if not isinstance(data, dict):
+            raise InvalidInput(_NO_OBJECT.within(language))
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            problems = problems_of(error, cls.model_fields, language)
+            raise InvalidInput(_summary(problems), fields=problems) from None
+
+    @classmethod
+    def accepted(cls, data: Json) -> Self:
+        """Read the stored input of an accepted job."""
+        return cls.model_validate(data)
+
+    def settled(self) -> Json:
+        """This input as JSON, defaults filled in and a seed drawn where none was given."""
+        data = self.model_dump(mode="json")
+        if "seed" in data and data["seed"] is None:
+            data["seed"] = secrets.randbelow(2**31)
+        return data
+
+
+_NO_OBJECT = Text("The body must be a JSON object.", "본문은 JSON 객체여야 합니다.")
+
+
+def _summary(problems: tuple[FieldProblem, ...]) -> str:
+    first = problems[0]
+    return f"{first.field} {first.message}" if first.field else first.message
+
+
+# --- Field types --------------------------------------------------------------------------------------
+
+
+def _whole_number(value: object) -> object:
+    """JSON has one kind of number: 8.0 is an integer too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _plain_text(value: str) -> str:
+    if "\0" in value:
+        raise Refused(Text("must not contain NUL characters", "NUL 문자를 포함할 수 없습니다"))
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise Refused(Text("must be valid Unicode text", "올바른 유니코드 텍스트여야 합니다"))
+    return value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise Refused(Text("must not be empty", "비워 둘 수 없습니다"))
+    return value
+
+
+def _within_seed_range(value: int | None) -> int | None:
+    if value is not None and not 0 <= value <= MAX_SEED:
+        raise Refused(
+            Text(
+                f"must be between 0 and {MAX_SEED}, or null", f"0에서 {MAX_SEED} 사이이거나 null이어야 합니다"
+            )
+        )
+    return value
+
+
+@dataclass(frozen=True)
+class ImageReference:
+    """Marks a field whose value names an image: a URL, a data URI or, once accepted, a stored file."""
+
+
+PlainText = Annotated[str, AfterValidator(_plain_text)]
+Prompt = Annotated[PlainText, AfterValidator(_not_blank), Field(max_length=MAX_PROMPT_CHARACTERS)]
+NegativePrompt = Annotated[PlainText, Field(max_length=MAX_PROMPT_CHARACTERS)]
+ImageUrl = Annotated[PlainText, AfterValidator(_not_blank), ImageReference()]
+Integer = Annotated[int, BeforeValidator(_whole_number)]
+Seed = Annotated[int | None, BeforeValidator(_whole_number), AfterValidator(_within_seed_range)]
+ImageSize = Literal["square_hd", "square", "portrait_4_3", "portrait_16_9", "landscape_4_3", "landscape_16_9"]
+ImageSizeOrAuto = Literal[ImageSize, "auto"]
+OutputFormat = Literal["jpeg", "png", "webp"]
+
+PIXELS: Mapping[str, tuple[int, int]] = {
+    "square_hd": (1024, 1024),
+    "square": (512, 512),
+    "portrait_4_3": (768, 1024),
+    "portrait_16_9": (576, 1024),
+    "landscape_4_3": (1024, 768),
+    "landscape_16_9": (1024, 576),
+}
+"""Width and height of the named image sizes."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A rule on a fetched image, as the schema publishes it, with the message that a broken one gives."""
+
+    rule: str
+    value: int
+    error: Text
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the published schema says of a field beyond its type."""
+
+    title: Text
+    description: Text
+    example: Any
+    format: str | None
+    validations: tuple[Validation, ...]
+    limits: Mapping[str, float]
+
+
+def field(
+    title: Text,
+    description: Text = NOTHING,
+    *,
+    default: Any = PydanticUndefined,
+    example: Any = PydanticUndefined,
+    format: str | None = None,
+    validations: tuple[Validation, ...] = (),
+    optional_list: bool = False,
+    **constraints: int,
+) -> Any:
+    """Declare an input field.
+
+    default: used when the field is left out. example: shown as the default of a required field, for forms.
+    optional_list: the field may be left out and is then empty; no default is published.
+    constraints: pydantic's `ge`, `le`, `min_length`, `max_length`; they are published.
+    """
+    shown = Shown(title, description, example, format, validations, constraints)
+    extra: Any = {"shown": shown}
+    if optional_list:
+        return Field(default_factory=list, json_schema_extra=extra, **constraints)
+    return Field(default, json_schema_extra=extra, **constraints)
+
+
+class LoraRef(ModelInput):
+    """One LoRA of a request."""
+
+    path: Annotated[PlainText, AfterValidator(_not_blank)] = field(
+        Text("LoRA Path", "LoRA 경로"),
+        Text(
+            "URL, HuggingFace repo ID (owner/repo) to lora weights.",
+            "LoRA 가중치의 URL 또는 HuggingFace 저장소 ID(owner/repo).",
+        ),
+        example="",
+        format="str",
+    )
+    scale: float = field(
+        Text("LoRA Scale", "LoRA 강도"),
+        Text("Scale of the LoRA model.", "LoRA 모델의 강도."),
+        default=1,
+        format="float_slider_with_range",
+        ge=0,
+        le=4,
+    )
+
+
+class LocalLoraRef(LoraRef):
+    """One LoRA of a request, which may also lie on the server."""
+
+    path: Annotated[PlainText, AfterValidator(_not_blank)] = field(
+        Text("LoRA Path", "LoRA 경로"),
+        Text(
+            "URL, HuggingFace repo ID (owner/repo), or local path to LoRA weights.",
+            "LoRA 가중치의 URL, HuggingFace 저장소 ID(owner/repo) 또는 로컬 경로.",
+        ),
+        example="",
+        format="str",
+    )
+
+
+# --- Fields that several models have in common ----------------------------------------------------------
+
+
+def prompt_field(example: str) -> Any:
+    """A required prompt; the example is what a form starts with."""
+    return field(Text("Prompt", "프롬프트"), example=example)
+
+
+def seed_field(default: int | None) -> Any:
+    """A seed; null draws one, and the result tells which."""
+    return field(Text("Seed", "시드"), default=default)
+
+
+def output_format_field(description: Text) -> Any:
+    """The file format of the output, PNG by default."""
+    return field(Text("Output Format", "출력 형식"), description, default="png")
+
+
+def aspect_ratio_field() -> Any:
+    """A named size, or `auto` for the input image's own."""
+    return field(Text("Aspect Ratio (W:H)", "화면 비율 (가로:세로)"), default="auto")
+
+
+LORAS_TITLE = Text("LoRAs", "LoRA 목록")
+LORAS_DESCRIPTION = Text("List of LoRAs to apply (maximum 3).", "적용할 LoRA 목록(최대 3개).")
+
+
+def refuse_reversed_window(start: float, end: float) -> None:
+    """Refuse a control window that ends before it starts."""
+    if start > end:
+        raise Refused(
+            Text(
+                f"must not be greater than control_end; got {start} and {end}",
+                f"control_end보다 클 수 없습니다. 입력값: {start}, {end}",
+            ),
+            field="control_start",
+        )
+
+
+def image_fields(input_class: type[ModelInput]) -> tuple[str, ...]:
+    """The names of the fields that hold an image's URL or a list of them."""
+    return tuple(
+        name
+        for name, info in input_class.model_fields.items()
+        if _marks_image(info.metadata) or _marks_image(_metadata_of_items(info.annotation))
+    )
+
+
+def _marks_image(metadata: Sequence[Any]) -> bool:
+    return any(isinstance(mark, ImageReference) for mark in metadata)
+
+
+def _metadata_of_items(annotation: Any) -> tuple[Any, ...]:
+    return getattr(get_args(annotation)[0], "__metadata__", ()) if get_origin(annotation) is list else ()
+
+
+# --- The published schema -----------------------------------------------------------------------------
+
+OUTPUT_SCHEMA: Json = {
+    "output": {
+        "type": "object",
+        "properties": {
+            "image": {"type": "string", "format": "uri", "description": "single image URL"},
+            "video": {"type": "string", "format": "uri", "description": "single video URL"},
+            "images": {
+                "type": "array",
+                "description": "multiple image URLs",
+                "items": {"type": "string", "format": "uri"},
+            },
+            "videos": {
+                "type": "array",
+                "description": "multiple video URLs",
+                "items": {"type": "string", "format": "uri"},
+            },
+        },
+    }
+}
+"""The schema of `output`, the same for every model."""
+
+
+def published_schema(input_class: type[ModelInput], language: Language = Language.EN) -> Json:
+    """The input's schema in the dialect that clients of the hosted API know."""
+    fields = input_class.model_fields
+    return {
+        "type": "object",
+        "title": "Input",
+        "required": [name for name, info in fields.items() if info.is_required()],
+        "properties": {name: _property(info, language) for name, info in fields.items()},
+    }
+
+
+def _property(info: FieldInfo, language: Language) -> Json:
+    shown: Shown = info.json_schema_extra["shown"]  # type: ignore[index,assignment]
+    annotation = _without_none(info.annotation)
+    schema: Json = {
+        "title": shown.title.within(language),
+        "description": shown.description.within(language),
+        "type": _type_name(annotation),
+    }
+    if shown.format:
+        schema["format"] = shown.format
+    if get_origin(annotation) is Literal:
+        schema["enum"] = list(get_args(annotation))
+    if get_origin(annotation) is list:
+        schema["items"] = _items(get_args(annotation)[0], language)
+    schema |= {_limit_name(name, schema["type"]): value for name, value in shown.limits.items()}
+    default = shown.example if info.is_required() else info.default
+    if default is not PydanticUndefined:
+        schema["default"] = default
+    if shown.validations:
+        schema["validations"] = [_published(validation, language) for validation in shown.validations]
+    return schema
+
+
+def _without_none(annotation: Any) -> Any:
+    if get_origin(annotation) in {Union, types.UnionType}:
+        return next(kind for kind in get_args(annotation) if kind is not type(None))
+    return annotation
+
+
+def _type_name(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return "string"
+    names = {str: "string", int: "integer", float: "float", bool: "boolean", list: "array"}
+    return names[get_origin(annotation) or annotation]
+
+
+def _items(annotation: Any, language: Language) -> Json:
+    if isinstance(annotation, type) and issubclass(annotation, ModelInput):
+        return {name: _property(info, language) for name, info in annotation.model_fields.items()}
+    return {"type": "string", "format": "image_uri"}
+
+
+def _limit_name(constraint: str, type_name: str) -> str:
+    """What the dialect calls pydantic's constraint."""
+    if constraint in {"ge", "le"}:
+        return {"ge": "minimum", "le": "maximum"}[constraint]
+    unit = "Items" if type_name == "array" else "Length"
+    return constraint.removesuffix("_length") + unit
+
+
+def _published(validation: Validation, language: Language) -> Json:
+    return {
+        "validation_rule": validation.rule,
+        "validation_value": validation.value,
+        "validation_error": validation.error.within(language),
+    }

@@ -1,0 +1,74 @@
+"""The catalogue: every model that this server knows, one file each.
+
+The files of this folder are found by themselves; so are those of an operator's own models folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+from safelight.errors import ModelNotFound, SettingsError
+from safelight.models.base import Model
+
+
+class Catalogue:
+    """The models by their id."""
+
+    def __init__(self, models: Iterable[Model]) -> None:
+        self._models = {model.id: model for model in models}
+
+    def all(self) -> tuple[Model, ...]:
+        """Every model, in the order of their ids."""
+        return tuple(self._models[model_id] for model_id in sorted(self._models))
+
+    def get(self, model_id: str) -> Model:
+        """The model with this id. Raises ModelNotFound with the nearest ids."""
+        if model_id in self._models:
+            return self._models[model_id]
+        near = difflib.get_close_matches(model_id[:200], self._models, n=3, cutoff=0.3)
+        known = ", ".join(near) or "see GET /v1/models"
+        raise ModelNotFound(f"There is no such model. Nearest: {known}.")
+
+    def runnable_ids(self) -> tuple[str, ...]:
+        """The ids of the models that this version has an engine for."""
+        return tuple(model.id for model in self.all() if model.has_engine())
+
+
+def load_catalogue(models_dir: Path | None = None) -> Catalogue:
+    """Read the models that ship with Safelight and those in an operator's folder.
+
+    Raises SettingsError for a file of that folder that cannot be read as a model.
+    """
+    modules = [*_shipped_modules(), *(_own_modules(models_dir) if models_dir else ())]
+    return Catalogue(model() for module in modules for model in _models_of(module))
+
+
+def _shipped_modules() -> Iterator[ModuleType]:
+    for info in pkgutil.iter_modules(__path__):
+        if info.name != "base" and not info.name.startswith("_"):
+            yield importlib.import_module(f"{__name__}.{info.name}")
+
+
+def _own_modules(folder: Path) -> Iterator[ModuleType]:
+    for path in sorted(folder.glob("[!_]*.py")):
+        spec = importlib.util.spec_from_file_location(f"safelight_own_models.{path.stem}", path)
+        assert spec is not None  # noqa: S101 - true of every .py file
+        assert spec.loader is not None  # noqa: S101
+        module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise SettingsError(f"SAFELIGHT_MODELS_DIR: {path.name} cannot be loaded: {error}") from error
+        yield module
+
+
+def _models_of(module: ModuleType) -> Iterator[type[Model]]:
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, Model) and value.__module__ == module.__name__:
+            yield value

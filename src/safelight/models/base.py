@@ -1,0 +1,91 @@
+"""What a model is: one class that says everything about it.
+
+Catalogue entry, validation, published schema, form, quote and contract tests all follow from the class. torch
+and diffusers are imported inside `load` and `generate` alone: the API process reads this module too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+
+from safelight.errors import Unavailable
+from safelight.inputs import ModelInput
+from safelight.texts import Text
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+Component = TypeVar("Component")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One folder of weights: a hub repository (or, for nano, a folder in the package) and a folder in it."""
+
+    repo: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a model's components come from, by the pipeline's own component names."""
+
+    real: Mapping[str, Part]
+    nano: Mapping[str, Part] = field(default_factory=dict)
+
+
+class LoadContext(Protocol):
+    """What a model may use to load itself; `engine/weights.py` provides it."""
+
+    device: torch.device
+
+    def part(self, name: str, kind: type[Component]) -> Component:
+        """Load one component by its name in `Weights`; components that models share are loaded once."""
+        ...
+
+
+@dataclass
+class Run:
+    """What one execution may touch.
+
+    images: by input field, decoded, upright, RGB. on_step(step, steps): report a finished step, counted from
+    1; it raises to stop the run. note(sentence): tell the caller what had no effect or was cut.
+    """
+
+    device: torch.device
+    generator: torch.Generator
+    images: Mapping[str, Sequence[Image.Image]]
+    on_step: Callable[[int, int], None]
+    note: Callable[[str], None]
+
+
+class Model:
+    """A model of the catalogue. Subclasses set every attribute; without `generate` it cannot run yet."""
+
+    id: ClassVar[str]
+    display_name: ClassVar[str]
+    description: ClassVar[Text]
+    categories: ClassVar[tuple[str, ...]]
+    licence: ClassVar[str]
+    price: ClassVar[Decimal] = Decimal(0)
+    pricing_note: ClassVar[Text] = Text("Free on your own machine.", "자신의 컴퓨터에서는 무료입니다.")
+    weights: ClassVar[Weights]
+    gpu_memory_gib: ClassVar[float]
+    Input: ClassVar[type[ModelInput]]
+
+    def load(self, context: LoadContext) -> Any:
+        """Build the pipeline from its parts."""
+        raise Unavailable(f"{self.id} has no engine in this version.")
+
+    def generate(self, pipeline: Any, request: Any, run: Run) -> list[Image.Image]:
+        """Run the pipeline on a validated input. Returns RGB images of exactly the asked size."""
+        raise Unavailable(f"{self.id} has no engine in this version.")
+
+    @classmethod
+    def has_engine(cls) -> bool:
+        """Whether this version can run the model."""
+        return cls.generate is not Model.generate

@@ -1,0 +1,91 @@
+"""Ovis-Image: text to image with real classifier-free guidance."""
+
+from __future__ import annotations
+
+from safelight.inputs import (
+    ImageSize,
+    Integer,
+    ModelInput,
+    NegativePrompt,
+    OutputFormat,
+    Prompt,
+    Seed,
+    field,
+    output_format_field,
+    prompt_field,
+    seed_field,
+)
+from safelight.models.base import Model, Part, Weights
+from safelight.texts import Text
+
+_EXAMPLE_PROMPT = (
+    "A casually captured spontaneous iPhone photograph featuring an individual standing relaxed with arms"
+    " gently crossed on a lightly grassy alpine slope beside rugged rocky formations. The subject wears a"
+    " burgundy windbreaker jacket with an Arc'teryx logo, elastic cuffs, and a full-length zipper, "
+    "crafted from durable water-resistant fabric realistically creased and subtly weathered with slight "
+    "dirt marks. Loose, khaki cargo pants provide a comfortable fit, textured with natural creases and "
+    "faint soil traces near the hems. Chunky dark gray sneakers with thick soles add a modern technical "
+    "vibe. The jacket hood is casually pulled up, slightly shadowing their neutral, slightly obscured "
+    "face, while sleek realistic sunglasses reflect the soft diffused mountain light. Ambient natural "
+    "daylight is slightly overcast, casting gentle shadows on the uneven terrain of grassy wildflowers "
+    "and rugged rocks. The framing holds a casual, slightly tilted angle, enhancing the authentic "
+    "spontaneity and candid intimacy typical of trendy outdoor gorpcore iPhone photography. The "
+    "background showcases distant jagged mountain ridges partially veiled in mist and low-hanging cloud "
+    "layers, emphasizing pristine alpine wilderness and rugged outdoor adventure stylistics. Textural "
+    "authenticity is prioritized with visible fabric textures, subtle weathering of shoes, natural grass "
+    "details, and reflective sunglass lenses, reinforcing a highly believable, stylish technical outdoor "
+    "aesthetic."
+)
+
+
+class OvisInput(ModelInput):
+    """What the model accepts."""
+
+    prompt: Prompt = prompt_field(_EXAMPLE_PROMPT)
+    negative_prompt: NegativePrompt = field(Text("Negative Prompt", "네거티브 프롬프트"), default="")
+    image_size: ImageSize = field(Text("Image Size", "이미지 크기"), default="landscape_4_3")
+    num_inference_steps: Integer = field(
+        Text("Number of Inference Steps", "추론 단계 수"),
+        Text("The number of inference steps to perform.", "수행할 추론 단계 수."),
+        default=28,
+        ge=1,
+        le=50,
+    )
+    guidance_scale: float = field(
+        Text("Guidance Scale", "가이던스 강도"),
+        Text(
+            "The guidance scale to use for the image generation.",
+            "이미지 생성에 사용할 가이던스 강도.",
+        ),
+        default=5,
+        ge=1,
+        le=20,
+    )
+    seed: Seed = seed_field(None)
+    output_format: OutputFormat = output_format_field(
+        Text("The format of the generated image.", "생성된 이미지의 형식.")
+    )
+
+
+_BASE = "AIDC-AI/Ovis-Image-7B"
+
+
+class OvisImage(Model):
+    """Ovis-Image 7B."""
+
+    id = "aidc-ai/ovis-image"
+    display_name = "Ovis-Image"
+    description = Text(
+        "Draws an image from text, with a negative prompt and a guidance scale; good at lettering.",
+        "텍스트로 이미지를 그립니다. 네거티브 프롬프트와 가이던스 강도를 지원하며 글자 표현에 강합니다.",
+    )
+    categories = ("text-to-image",)
+    licence = "Apache-2.0"
+    weights = Weights(
+        real={
+            name: Part(_BASE, name)
+            for name in ("transformer", "text_encoder", "tokenizer", "vae", "scheduler")
+        }
+    )
+    gpu_memory_gib = 20.0
+    Input = OvisInput

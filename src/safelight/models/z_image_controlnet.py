@@ -1,0 +1,173 @@
+"""Z-Image-Turbo with a ControlNet: an image that follows the structure of another one."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from safelight.complaints import Refused
+from safelight.inputs import (
+    LORAS_DESCRIPTION,
+    LORAS_TITLE,
+    ImageSizeOrAuto,
+    ImageUrl,
+    Integer,
+    LoraRef,
+    ModelInput,
+    OutputFormat,
+    Prompt,
+    Seed,
+    aspect_ratio_field,
+    field,
+    output_format_field,
+    prompt_field,
+    refuse_reversed_window,
+    seed_field,
+)
+from safelight.models._z_image import Z_IMAGE_WEIGHTS
+from safelight.models.base import Model
+from safelight.texts import Text
+
+_EXAMPLE_PROMPT = (
+    "ultra-realistic interior rendering of a modern minimalist apartment living space with floor-to-"
+    "ceiling glass windows on the right side, filling the room with soft natural daylight. A sleek light "
+    "gray sectional sofa and a low rectangular coffee table with a matte finish sit on pale wood "
+    "flooring. The walls are smooth and painted white, creating a clean and airy aesthetic. In the "
+    "background, a green indoor plant adds a subtle touch of nature. The composition features high "
+    "ceilings, long hallway perspective, and a serene, uncluttered atmosphere. Rendered in 8k, "
+    "photorealistic, global illumination, unreal engine, architectural photography style, shot with a "
+    "wide-angle lens, soft shadows, natural lighting."
+)
+
+
+class ControlNetInput(ModelInput):
+    """What the model accepts."""
+
+    prompt: Prompt = prompt_field(_EXAMPLE_PROMPT)
+    image_url: ImageUrl = field(
+        Text("Image", "이미지"),
+        Text(
+            "URL of the input image used for ControlNet-based generation.",
+            "ControlNet 기반 생성에 사용할 입력 이미지의 URL.",
+        ),
+        example="https://playgrounds-storage-public.runcomfy.net/tools/7267/media-files/depth.jpg",
+    )
+    loras: list[LoraRef] = field(
+        LORAS_TITLE,
+        LORAS_DESCRIPTION,
+        example=[{"path": "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union", "scale": 1}],
+        max_length=3,
+        min_length=0,
+    )
+    image_size: ImageSizeOrAuto = aspect_ratio_field()
+    control_scale: float = field(
+        Text("Control Scale", "제어 강도"),
+        Text(
+            "Controls how strongly the ControlNet conditions affect the output.",
+            "ControlNet 조건이 결과에 얼마나 강하게 영향을 주는지 조절합니다.",
+        ),
+        default=0.9,
+        ge=0,
+        le=1,
+    )
+    control_start: float = field(
+        Text("Control Start", "제어 시작"),
+        Text(
+            "Specifies the start point of the ControlNet conditioning during generation.",
+            "생성 과정에서 ControlNet 조건이 시작되는 지점.",
+        ),
+        default=0,
+        ge=0,
+        le=1,
+    )
+    control_end: float = field(
+        Text("Control End", "제어 끝"),
+        Text(
+            "Specifies the end point of the ControlNet conditioning during generation.",
+            "생성 과정에서 ControlNet 조건이 끝나는 지점.",
+        ),
+        default=0.4,
+        ge=0,
+        le=1,
+    )
+    preprocess: Literal["none", "canny", "depth", "pose"] = field(
+        Text("Preprocess", "전처리"),
+        Text(
+            "Defines what preprocessing (if any) will be applied to the ControlNet input image.",
+            "ControlNet 입력 이미지에 적용할 전처리(있는 경우).",
+        ),
+        default="none",
+    )
+    num_inference_steps: Integer = field(
+        Text("Number of Inference Steps", "추론 단계 수"),
+        Text(
+            "Specifies the number of inference steps during generation.",
+            "생성할 때 수행할 추론 단계 수.",
+        ),
+        default=8,
+        ge=1,
+        le=8,
+    )
+    seed: Seed = seed_field(0)
+    enable_prompt_expansion: bool = field(
+        Text("Magic Prompt", "매직 프롬프트"),
+        Text(
+            "Enables automatic prompt expansion to improve results; increases cost by 0.0025 credits per "
+            "request.",
+            "결과를 개선하기 위해 프롬프트를 자동으로 확장합니다. 요청당 비용이 0.0025 크레딧 늘어납니다.",
+        ),
+        default=False,
+    )
+    output_format: OutputFormat = output_format_field(
+        Text("Specifies the output image format.", "출력 이미지의 형식.")
+    )
+
+    @model_validator(mode="after")
+    def _window_in_order(self) -> Self:
+        refuse_reversed_window(self.control_start, self.control_end)
+        return self
+
+    @model_validator(mode="after")
+    def _what_this_version_can_do(self) -> Self:
+        if self.loras:
+            raise Refused(
+                Text(
+                    "LoRAs are not available in this version; send an empty list",
+                    "이 버전에서는 LoRA를 사용할 수 없습니다. 빈 배열을 보내세요",
+                ),
+                field="loras",
+            )
+        if self.preprocess in {"depth", "pose"}:
+            raise Refused(
+                Text(
+                    f"{self.preprocess} is not available in this version; use none or canny",
+                    f"이 버전에서는 {self.preprocess}을(를) 사용할 수 없습니다. none 또는 canny를 사용하세요",
+                ),
+                field="preprocess",
+            )
+        if self.enable_prompt_expansion:
+            raise Refused(
+                Text(
+                    "is not available in this version; send false",
+                    "이 버전에서는 사용할 수 없습니다. false를 보내세요",
+                ),
+                field="enable_prompt_expansion",
+            )
+        return self
+
+
+class ZImageControlNet(Model):
+    """Z-Image-Turbo, its ControlNet, and (later) LoRAs in one request."""
+
+    id = "tongyi-mai/z-image/turbo/controlnet/lora"
+    display_name = "Z-Image Turbo ControlNet + LoRA"
+    description = Text(
+        "Draws what the prompt says in the structure of your image: edges, depth or a pose.",
+        "프롬프트의 내용을 내 이미지의 구조(윤곽선, 깊이, 자세)에 맞춰 그립니다.",
+    )
+    categories = ("image-to-image",)
+    licence = "Apache-2.0"
+    weights = Z_IMAGE_WEIGHTS
+    gpu_memory_gib = 28.0
+    Input = ControlNetInput

@@ -1,0 +1,121 @@
+"""Z-Image-Turbo inpainting: repaint what the mask shows and leave the rest as it is."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import model_validator
+
+from safelight.inputs import (
+    LORAS_DESCRIPTION,
+    LORAS_TITLE,
+    ImageSizeOrAuto,
+    ImageUrl,
+    Integer,
+    LocalLoraRef,
+    ModelInput,
+    OutputFormat,
+    Prompt,
+    Seed,
+    aspect_ratio_field,
+    field,
+    output_format_field,
+    prompt_field,
+    refuse_reversed_window,
+    seed_field,
+)
+from safelight.models._z_image import Z_IMAGE_WEIGHTS
+from safelight.models.base import Model
+from safelight.texts import Text
+
+_EXAMPLE_PROMPT = (
+    "Replace the girl’s current top with a short red polka-dot swimsuit top. Keep the girl’s face, "
+    "hairstyle, body proportions, and pose unchanged. The lighting should be natural and consistent with "
+    "a beach environment, with realistic colors and details."
+)
+
+
+class InpaintingInput(ModelInput):
+    """What the model accepts."""
+
+    prompt: Prompt = prompt_field(_EXAMPLE_PROMPT)
+    image_url: ImageUrl = field(
+        Text("Image", "이미지"),
+        Text("Valid image URL used as input for inpainting.", "인페인팅에 사용할 입력 이미지의 URL."),
+        example="https://playgrounds-storage-public.runcomfy.net/tools/7294/media-files/input-1-1.png",
+    )
+    mask_image_url: ImageUrl = field(
+        Text("Mask Image", "마스크 이미지"),
+        Text(
+            "Valid image URL pointing to a mask image used for inpainting.",
+            "인페인팅에 사용할 마스크 이미지의 URL.",
+        ),
+        example="https://playgrounds-storage-public.runcomfy.net/tools/7294/media-files/mask.png",
+    )
+    control_start: float = field(
+        Text("Control Start", "제어 시작"),
+        Text("Start point of controlnet conditioning (0–1).", "ControlNet 조건의 시작 지점(0–1)."),
+        default=0,
+        ge=0,
+        le=1,
+    )
+    strength: float = field(
+        Text("Strength", "강도"),
+        Text("Controls the strength of the inpaint conditioning.", "인페인팅의 강도를 조절합니다."),
+        default=1,
+        ge=0,
+        le=1,
+    )
+    loras: list[LocalLoraRef] = field(
+        LORAS_TITLE, LORAS_DESCRIPTION, optional_list=True, max_length=3, min_length=0
+    )
+    image_size: ImageSizeOrAuto = aspect_ratio_field()
+    num_inference_steps: Integer = field(
+        Text("Number of Inference Steps", "추론 단계 수"),
+        Text("Controls the number of diffusion inference steps.", "확산 추론 단계 수를 조절합니다."),
+        default=20,
+        ge=1,
+        le=30,
+    )
+    seed: Seed = seed_field(0)
+    output_format: OutputFormat = output_format_field(
+        Text("Specifies the file format of the generated image.", "생성된 이미지의 파일 형식.")
+    )
+    control_scale: float = field(
+        Text("Control Scale", "제어 강도"),
+        Text(
+            "Defines the scale of the inpaint controlnet conditioning.",
+            "인페인팅 ControlNet 조건의 강도를 정합니다.",
+        ),
+        default=0.75,
+        ge=0,
+        le=1,
+    )
+    control_end: float = field(
+        Text("Control End", "제어 끝"),
+        Text("End point of controlnet conditioning (0–1).", "ControlNet 조건의 끝 지점(0–1)."),
+        default=0.6,
+        ge=0,
+        le=1,
+    )
+
+    @model_validator(mode="after")
+    def _window_in_order(self) -> Self:
+        refuse_reversed_window(self.control_start, self.control_end)
+        return self
+
+
+class ZImageInpainting(Model):
+    """Z-Image-Turbo with the inpainting ControlNet."""
+
+    id = "tongyi-mai/z-image/turbo/inpainting/lora"
+    display_name = "Z-Image Turbo Inpainting + LoRA"
+    description = Text(
+        "Repaints the white part of a mask as the prompt says; everything else stays as it was.",
+        "마스크의 흰 부분을 프롬프트대로 다시 그리고, 나머지는 그대로 둡니다.",
+    )
+    categories = ("image-to-image",)
+    licence = "Apache-2.0"
+    weights = Z_IMAGE_WEIGHTS
+    gpu_memory_gib = 28.0
+    Input = InpaintingInput

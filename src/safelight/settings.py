@@ -1,0 +1,176 @@
+"""All settings: one frozen object, read once at the edge and passed down.
+
+Environment variables (`SAFELIGHT_…`) come first, then `safelight.toml` in the data folder; flags of `serve`
+and `worker` go on top. A setting that makes no sense is refused at start with its name and what would work.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from safelight.errors import SettingsError
+
+PREFIX = "SAFELIGHT_"
+CONFIG_NAME = "safelight.toml"
+
+
+class WeightsChoice(StrEnum):
+    """Which weights to run. `auto` takes real ones that are on disk and fit the device, else nano."""
+
+    AUTO = "auto"
+    NANO = "nano"
+    REAL = "real"
+
+
+class Settings(BaseSettings):
+    """What an operator can set. The descriptions are the documentation's (`docs/settings.md`)."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address the server listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port the server listens on; 0 takes a free one.")
+    data_dir: Path = Field(
+        Path("~/.safelight"), description="Folder of the database, the outputs, the key file and the log."
+    )
+    database_url: str = Field(
+        "", description="postgresql://user:password@host/name; empty: SQLite in the data folder."
+    )
+    public_url: str = Field(
+        "",
+        description="Base of the URLs in answers, such as https://images.example.org; empty: the request's.",
+    )
+    api_key: SecretStr | None = Field(
+        None,
+        description="For serve: the owner's first key, 32 or more printable characters; else one is made. "
+        "For commands: the key to send.",
+    )
+    base_url: str = Field("", description="For commands: the server to talk to; empty: this machine's.")
+    weights: WeightsChoice = Field(WeightsChoice.AUTO, description="auto, nano or real.")
+    device: str = Field("auto", description="auto, cpu or cuda.")
+    workers: int = Field(1, ge=0, le=64, description="Workers that serve starts; 0 starts none.")
+    models_dir: Path | None = Field(None, description="A folder of your own model files; see adding-a-model.")
+    fetch_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="host:port, comma-separated: private hosts that may be fetched from, http included."
+    )
+
+    @field_validator("data_dir", "models_dir")
+    @classmethod
+    def _expanded(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value else value
+
+    @field_validator("data_dir", mode="after")
+    @classmethod
+    def _a_folder(cls, value: Path) -> Path:
+        if value.exists() and not value.is_dir():
+            raise ValueError(f"{value} is a file; name a folder")
+        return value
+
+    @field_validator("models_dir", mode="after")
+    @classmethod
+    def _an_existing_folder(cls, value: Path | None) -> Path | None:
+        if value and not value.is_dir():
+            raise ValueError(f"{value} is no folder")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _a_known_database(cls, value: str) -> str:
+        if value and not re.match(r"(postgresql://|postgres://|sqlite:///)", value):
+            raise ValueError("must start with postgresql:// or sqlite:///")
+        return value
+
+    @field_validator("public_url", "base_url")
+    @classmethod
+    def _an_http_url(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
+            raise ValueError("must look like https://images.example.org")
+        return value.rstrip("/")
+
+    @field_validator("api_key")
+    @classmethod
+    def _a_strong_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not re.fullmatch(r"[!-~]{32,255}", value.get_secret_value()):
+            raise ValueError("must be 32 to 255 printable characters without spaces")
+        return value
+
+    @field_validator("device")
+    @classmethod
+    def _a_known_device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+            raise ValueError("must be auto, cpu, cuda or cuda:0, cuda:1, …")
+        return value
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_on_disk(cls, value: WeightsChoice) -> WeightsChoice:
+        if value is WeightsChoice.REAL:
+            raise ValueError("real weights cannot be loaded by this version; use auto or nano")
+        return value
+
+    @field_validator("fetch_allow", mode="before")
+    @classmethod
+    def _host_port_pairs(cls, value: Any) -> Any:
+        pairs = value.split(",") if isinstance(value, str) else value
+        pairs = tuple(pair.strip().lower() for pair in pairs if pair.strip())
+        for pair in pairs:
+            if not re.fullmatch(r"[a-z0-9.:\[\]-]+:\d{1,5}", pair):
+                raise ValueError(f"{pair!r} must be host:port, such as nas.local:8080")
+        return pairs
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then the environment, then the file in the data folder."""
+        flag = init_settings.init_kwargs.get("data_dir")  # type: ignore[attr-defined]
+        folder = Path(flag or os.environ.get(PREFIX + "DATA_DIR") or "~/.safelight").expanduser()
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, folder / CONFIG_NAME)
+
+    @property
+    def database(self) -> str:
+        """The database's URL, with the default filled in."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'safelight.db'}"
+
+    @property
+    def files_dir(self) -> Path:
+        """Where inputs and outputs are stored."""
+        return self.data_dir / "files"
+
+    @property
+    def key_file(self) -> Path:
+        """Where the owner's first key is saved, mode 0600."""
+        return self.data_dir / "api-key"
+
+
+def read_settings(**flags: Any) -> Settings:
+    """Read the settings; flags that are None count as not given. Raises SettingsError."""
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError("\n".join(_complaint(problem) for problem in error.errors())) from None
+
+
+def _complaint(problem: Any) -> str:
+    name = PREFIX + "_".join(str(part) for part in problem["loc"][:1]).upper()
+    if problem["type"] == "extra_forbidden":
+        known = ", ".join(sorted(Settings.model_fields))
+        return f"{problem['loc'][0]} in {CONFIG_NAME} is no setting; known are {known}"
+    return f"{name}: {problem['msg'].removeprefix('Value error, ')}"
