@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from safelight.errors import InvalidInput
-from safelight.inputs import OUTPUT_SCHEMA, image_fields, published_schema
+from safelight.inputs import image_fields
 from safelight.models import Catalogue, load_catalogue
+from safelight.schema import OUTPUT_SCHEMA, published_schema
 from safelight.texts import Language
 
 SCHEMAS = Path(__file__).parent / "data" / "schemas"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from safelight.errors import Unavailable
@@ -41,7 +42,10 @@ class Weights:
 class LoadContext(Protocol):
     """What a model may use to load itself; `engine/weights.py` provides it."""
 
-    device: torch.device
+    @property
+    def device(self) -> torch.device:
+        """Where the components are put."""
+        ...
 
     def part(self, name: str, kind: type[Component]) -> Component:
         """Load one component by its name in `Weights`; components that models share are loaded once."""
@@ -56,11 +60,25 @@ class Run:
     1; it raises to stop the run. note(sentence): tell the caller what had no effect or was cut.
     """
 
-    device: torch.device
-    generator: torch.Generator
+    device_name: str
+    seed: int
     images: Mapping[str, Sequence[Image.Image]]
     on_step: Callable[[int, int], None]
     note: Callable[[str], None]
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the pipeline is. torch is imported when a model first asks, and not for one that never does."""
+        import torch
+
+        return torch.device(self.device_name)
+
+    @cached_property
+    def generator(self) -> torch.Generator:
+        """The source of this run's noise: on the CPU, so that the noise is the same on every device."""
+        import torch
+
+        return torch.Generator("cpu").manual_seed(self.seed)
 
 
 class Model:
