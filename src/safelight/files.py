@@ -1,0 +1,129 @@
+"""Where bytes live: a local folder that never shows half a file.
+
+A file appears under its name whole and durable, or not at all: it is written beside, synced, checked and
+renamed. Names are the ids that `jobs.new_id` makes; nothing a caller says becomes a path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from safelight.errors import NotFound, StorageFull, Unavailable
+
+PARTIAL = "partial"
+ABANDONED_AFTER_S = 24 * 3600
+"""After this long an unfinished file was left behind by a process that died."""
+
+
+class FileStore(Protocol):
+    """What keeps inputs and outputs."""
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Store data durably under a name; a second put replaces it. Raises StorageFull."""
+        ...
+
+    def path(self, name: str) -> Path:
+        """Where the file of that name is. Raises NotFound when it cannot be a name."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Remove a file; one that is absent is fine."""
+        ...
+
+    def free_bytes(self) -> int:
+        """How many bytes can still be stored."""
+        ...
+
+
+class LocalFiles:
+    """Files in a folder of this machine, spread over subfolders by the first two characters of the name."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the folder, private to this user, and clear out what a crash left unfinished."""
+        self.folder = folder
+        self._partial = folder / PARTIAL
+        with disk_errors():
+            self._partial.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+            self._sweep()
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Store data durably under a name; a second put replaces it. Raises StorageFull."""
+        await asyncio.to_thread(self._put, self.path(name), data)
+
+    def path(self, name: str) -> Path:
+        """Where the file of that name is. Raises NotFound when it cannot be a name."""
+        if not re.fullmatch(r"[A-Za-z0-9_-]{22}", name):
+            raise NotFound
+        return self.folder / name[:2] / name
+
+    async def delete(self, name: str) -> None:
+        """Remove a file; one that is absent is fine."""
+        await asyncio.to_thread(self.path(name).unlink, missing_ok=True)
+
+    def free_bytes(self) -> int:
+        """How many bytes can still be stored."""
+        return shutil.disk_usage(self.folder).free
+
+    def _put(self, path: Path, data: bytes) -> None:
+        partial = self._partial / f"{path.name}.{secrets.token_hex(8)}"
+        with disk_errors():
+            try:
+                _write(partial, data)
+                _make_folder(path.parent)
+                partial.replace(path)
+                _sync_folder(path.parent)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        for partial in self._partial.iterdir():
+            if time.time() - partial.stat().st_mtime > ABANDONED_AFTER_S:
+                partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Say StorageFull for a full disk, an exhausted quota or a size limit, and Unavailable for a failing one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise StorageFull from error
+        raise Unavailable("The storage of this server failed; try again shortly.") from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "wb", buffering=0) as file:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[file.write(rest) :]
+        os.fsync(descriptor)
+        if os.fstat(descriptor).st_size != len(data):
+            raise OSError(errno.EIO, "the stored size differs")
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make names durable: a rename outlives a power cut only once its folder is synced."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
