@@ -1,0 +1,94 @@
+"""Accounts and their API keys.
+
+A key is 256 random bits, shown once; the database keeps its SHA-256 and a short prefix to find it by.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, bindparam
+from sqlalchemy.dialects import postgresql, sqlite
+
+from safelight.database import Database
+from safelight.errors import Unauthorized
+from safelight.jobs import Json
+from safelight.tables import accounts, api_keys
+
+OWNER_ID = "owner"
+OWNER_EMAIL = "owner@localhost"
+PREFIX_LENGTH = 8
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who sends requests. `unmetered`: amounts are computed and waived."""
+
+    id: str
+    email: str
+    unmetered: bool
+
+
+def new_key() -> str:
+    """Make an API key."""
+    return "sl_" + secrets.token_urlsafe(32)
+
+
+class Accounts:
+    """Accounts in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def ensure_owner(self, key: str | None) -> str | None:
+        """Create the owner's account unless it is there, and let `key` in.
+
+        Returns the key that was made, when a new owner came without one.
+        """
+        return await self._database.write(lambda connection: _ensure_owner(connection, key))
+
+    async def authenticate(self, token: str) -> Account:
+        """Return the account of a key. Raises Unauthorized, the same for an unknown and a revoked one."""
+        digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
+        values = {"prefix": token[:PREFIX_LENGTH]}
+        rows = await self._database.read(lambda connection: connection.execute(_KEYS, values).all())
+        for row in rows:
+            if hmac.compare_digest(row.sha256, digest):
+                return Account(row.id, row.email, row.unmetered)
+        raise Unauthorized
+
+
+def _ensure_owner(connection: Connection, key: str | None) -> str | None:
+    now = datetime.now(UTC)
+    owner = {"id": OWNER_ID, "email": OWNER_EMAIL, "unmetered": True, "created_at": now}
+    is_new = _insert_if_new(connection, accounts, owner)
+    made = new_key() if is_new and key is None else None
+    if token := key or made:
+        _insert_if_new(connection, api_keys, _key_row(token, OWNER_ID, now))
+    return made
+
+
+def _key_row(token: str, account_id: str, now: datetime) -> Json:
+    return {
+        "sha256": hashlib.sha256(token.encode()).digest(),
+        "prefix": token[:PREFIX_LENGTH],
+        "account_id": account_id,
+        "created_at": now,
+    }
+
+
+def _insert_if_new(connection: Connection, table: sa.Table, row: Json) -> bool:
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    return connection.execute(insert(table).values(row).on_conflict_do_nothing()).rowcount == 1
+
+
+_KEYS = (
+    sa.select(api_keys.c.sha256, accounts.c.id, accounts.c.email, accounts.c.unmetered)
+    .join_from(api_keys, accounts)
+    .where(api_keys.c.prefix == bindparam("prefix"), api_keys.c.revoked_at.is_(None))
+)

@@ -1,0 +1,56 @@
+"""Put jobs back whose worker died without a word.
+
+A lease is a counter that moves, judged by this process's own monotonic clock: no other machine's clock and
+no jump of the wall clock can expire one. Running it twice is safe, the database decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from safelight.errors import Unavailable
+from safelight.store import Store
+
+LEASE_S = 30.0
+TICK_S = 5.0
+
+log = structlog.get_logger()
+
+
+class Maintenance:
+    """Watches the heartbeats of all jobs in progress."""
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._since: dict[tuple[str, int, int], float] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look every few seconds until `stop` is set."""
+        while not stop.is_set():
+            try:
+                await self.tick()
+            except Unavailable:
+                log.warning("database_unavailable")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await stop.wait()
+
+    async def tick(self) -> None:
+        """Requeue the jobs whose heartbeat has not moved for a lease."""
+        now = self._clock()
+        running = await self._store.in_progress()
+        self._since = {beat: self._since.get(beat, now) for beat in running}
+        for beat, since in self._since.items():
+            if now - since >= LEASE_S:
+                await self._requeue(*beat)
+
+    async def _requeue(self, job_id: str, attempt: int, heartbeats: int) -> None:
+        status = await self._store.requeue_lost(job_id, attempt, heartbeats)
+        if status:
+            log.warning("job_lost", job_id=job_id, attempt=attempt, status=status)

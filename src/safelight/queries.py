@@ -1,0 +1,124 @@
+"""Every statement on jobs and files, built once: SQLAlchemy then compiles each a single time.
+
+A worker's statements are fenced: they touch only a job that is in progress, by this worker, in this attempt.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from safelight.jobs import MAX_ATTEMPTS, JobStatus
+from safelight.tables import IN_PROGRESS, IN_QUEUE, JSON, UtcDateTime, files, jobs
+
+_now = bindparam("now", type_=UtcDateTime)
+_why = bindparam("why", type_=JSON)
+_this = jobs.c.id == bindparam("job")
+_of_account = jobs.c.account_id == bindparam("account")
+_this_attempt = sa.and_(_this, IN_PROGRESS, jobs.c.attempt == bindparam("of_attempt"))
+# Finish only what is still ours: a worker thought lost may come back after a requeue.
+_ours = sa.and_(_this_attempt, jobs.c.worker_id == bindparam("worker"))
+
+# --- Files ---
+
+ADD_FILE = sa.insert(files)
+GET_FILE = sa.select(files).where(files.c.id == bindparam("file"))
+
+# --- Reading jobs ---
+
+GET = sa.select(jobs).where(_this, _of_account)
+RUNNING = sa.select(jobs.c.id, jobs.c.attempt, jobs.c.heartbeats).where(IN_PROGRESS)
+
+_queued = jobs.alias("queued")
+POSITION = (
+    sa.select(sa.func.count())
+    .select_from(_queued)
+    .where(IN_QUEUE, _queued.c.seq < sa.select(jobs.c.seq).where(_this).scalar_subquery())
+)
+
+# --- Transitions: each returns a row when it happened ---
+
+ADD = sa.insert(jobs)
+
+_next = (
+    sa.select(_queued.c.seq)
+    .where(IN_QUEUE, _queued.c.model_id.in_(bindparam("model_ids", expanding=True)))
+    .order_by(_queued.c.seq)
+    .limit(1)
+    .with_for_update(skip_locked=True)  # SQLite has one writer and leaves this out.
+    .scalar_subquery()
+)
+CLAIM = (
+    sa.update(jobs)
+    .where(jobs.c.seq == _next)
+    .values(
+        status=JobStatus.IN_PROGRESS,
+        attempt=jobs.c.attempt + 1,
+        worker_id=bindparam("worker"),
+        # A heartbeat of its own: what maintenance saw of an earlier attempt never fits this one.
+        heartbeats=jobs.c.heartbeats + 1,
+        heartbeat_at=_now,
+        started_at=_now,
+    )
+    .returning(jobs)
+)
+
+HEARTBEAT = (
+    sa.update(jobs)
+    .where(_ours)
+    .values(
+        heartbeats=jobs.c.heartbeats + 1,
+        heartbeat_at=_now,
+        progress_step=sa.func.coalesce(bindparam("step", type_=sa.Integer), jobs.c.progress_step),
+        progress_steps=sa.func.coalesce(bindparam("steps", type_=sa.Integer), jobs.c.progress_steps),
+    )
+    .returning(jobs.c.cancel_requested)
+)
+
+CANCEL = (
+    sa.update(jobs)
+    .where(_this, _of_account, IN_QUEUE)
+    .values(status=JobStatus.CANCELLED, finished_at=_now)
+    .returning(jobs.c.status)
+)
+
+COMPLETE = (
+    sa.update(jobs)
+    .where(_ours)
+    .values(
+        status=JobStatus.COMPLETED,
+        outputs=bindparam("shown", type_=JSON),
+        report=bindparam("how", type_=JSON),
+        finished_at=_now,
+    )
+    .returning(jobs.c.status)
+)
+
+FAIL = (
+    sa.update(jobs)
+    .where(_ours)
+    .values(status=JobStatus.FAILED, error=_why, finished_at=_now)
+    .returning(jobs.c.status)
+)
+
+_fresh = {"worker_id": None, "started_at": None, "progress_step": None, "progress_steps": None}
+RELEASE = (
+    sa.update(jobs)
+    .where(_ours)
+    .values(status=JobStatus.IN_QUEUE, attempt=jobs.c.attempt - 1, **_fresh)
+    .returning(jobs.c.status)
+)
+
+_spent = jobs.c.attempt >= MAX_ATTEMPTS
+_lost = (
+    sa.update(jobs)
+    .values(
+        status=sa.case((_spent, JobStatus.FAILED), else_=JobStatus.IN_QUEUE),
+        error=sa.case((_spent, _why), else_=sa.null()),
+        finished_at=sa.case((_spent, _now), else_=sa.null()),
+        **{name: sa.case((_spent, jobs.c[name]), else_=sa.null()) for name in _fresh},
+    )
+    .returning(jobs.c.status)
+)
+LOSE_OWN = _lost.where(_ours)
+LOSE_SILENT = _lost.where(_this_attempt, jobs.c.heartbeats == bindparam("seen_heartbeats"))

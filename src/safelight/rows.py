@@ -1,0 +1,54 @@
+"""From a job to its row and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row
+
+from safelight.jobs import Job, JobError, JobStatus, Json, Output, Progress, Report
+
+
+def row_of(job: Job) -> Json:
+    """Return a new job's column values; the rest is null until somebody claims it."""
+    return {
+        "id": job.id,
+        "account_id": job.account_id,
+        "model_id": job.model_id,
+        "input": job.input,
+        "status": job.status,
+        "attempt": job.attempt,
+        "cost": job.cost,
+        "cancel_requested": job.cancel_requested,
+        "heartbeats": 0,
+        "deadline_at": job.deadline_at,
+        "created_at": job.created_at,
+    }
+
+
+def job_of(row: Row[Any]) -> Job:
+    """Return the job of a complete row."""
+    return Job(
+        id=row.id,
+        account_id=row.account_id,
+        model_id=row.model_id,
+        input=row.input,
+        status=JobStatus(row.status),
+        attempt=row.attempt,
+        created_at=row.created_at,
+        cost=row.cost,
+        progress=None if row.progress_step is None else Progress(row.progress_step, row.progress_steps),
+        outputs=tuple(Output(**output) for output in row.outputs or ()),
+        error=JobError(**row.error) if row.error else None,
+        report=_report(row.report) if row.report else None,
+        worker_id=row.worker_id,
+        cancel_requested=row.cancel_requested,
+        heartbeat_at=row.heartbeat_at,
+        deadline_at=row.deadline_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+def _report(report: Json) -> Report:
+    return Report(**{**report, "notes": tuple(report["notes"])})

