@@ -59,9 +59,8 @@ class Generate:
 @_strict
 @dataclass(frozen=True)
 class Stop:
-    """End this job at its next step."""
+    """End the job that runs at its next step."""
 
-    job_id: str
     kind: Literal["stop"] = "stop"
 
 

@@ -1,0 +1,138 @@
+"""Run one job in the child: decode its images, load its model, generate, leave the pixels in its folder."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from safelight import images
+from safelight.engine.protocol import (
+    Done,
+    Failed,
+    FromChild,
+    Generate,
+    Loaded,
+    Setup,
+    Size,
+    Step,
+    Stopped,
+    pixels_path,
+)
+from safelight.engine.weights import Loader, Shelf
+from safelight.errors import InternalError, OutOfMemory, SafelightError
+from safelight.inputs import PIXELS, ModelInput
+from safelight.models import load_catalogue
+from safelight.models.base import Model, Run
+
+MAX_NOTES = 50
+MAX_NOTE_CHARACTERS = 1000
+
+
+class RunStopped(Exception):
+    """The parent wants this job to end."""
+
+
+class Runner:
+    """The models of this process, loaded as jobs ask for them."""
+
+    def __init__(
+        self, setup: Setup, send: Callable[[FromChild], None], wants_stop: Callable[[], bool]
+    ) -> None:
+        self._catalogue = load_catalogue(Path(setup.models_dir) if setup.models_dir else None)
+        self._device = setup.device
+        self._send = send
+        self._wants_stop = wants_stop
+        self._pipelines: dict[str, tuple[Loader, Any]] = {}
+        self._shelf: Shelf = {}
+
+    def run(self, request: Generate) -> Done | Failed | Stopped:
+        """Run one job to its end, whatever that is."""
+        try:
+            return self._generate(request)
+        except RunStopped:
+            return Stopped()
+        except SafelightError as error:
+            return Failed(error.code, error.message[:MAX_NOTE_CHARACTERS])
+        except Exception as error:
+            traceback.print_exc()
+            if _device_is_broken(error):
+                # Everything after it would fail too: a new process costs less.
+                sys.exit(1)
+            found = OutOfMemory() if _is_out_of_memory(error) else InternalError()
+            return Failed(found.code, found.message)
+
+    def _generate(self, request: Generate) -> Done:
+        model = self._catalogue.get(request.model_id)
+        asked = model.Input.accepted(request.input)
+        pictures = {
+            name: [images.decode(Path(path)) for path in paths] for name, paths in request.images.items()
+        }
+        context, pipeline = self._loaded(model)
+        notes: list[str] = []
+        started_s = time.monotonic()
+        run = self._run(request, context, pictures, notes)
+        outputs = _checked(model.generate(pipeline, asked, run), asked)
+        for index, output in enumerate(outputs):
+            pixels_path(Path(request.folder), index).write_bytes(output.tobytes())
+        return Done(
+            sizes=[Size(*output.size) for output in outputs],
+            weights="nano",
+            generate_s=time.monotonic() - started_s,
+            notes=[note[:MAX_NOTE_CHARACTERS] for note in notes[:MAX_NOTES]],
+        )
+
+    def _loaded(self, model: Model) -> tuple[Loader, Any]:
+        started_s = time.monotonic()
+        if model.id not in self._pipelines:
+            loader = Loader(model.weights.nano, self._device, self._shelf)
+            self._pipelines[model.id] = loader, model.load(loader)
+        self._send(Loaded(time.monotonic() - started_s))
+        return self._pipelines[model.id]
+
+    def _run(
+        self,
+        request: Generate,
+        context: Loader,
+        pictures: Mapping[str, Sequence[Image.Image]],
+        notes: list[str],
+    ) -> Run:
+        def on_step(step: int, steps: int) -> None:
+            self._send(Step(step, steps))
+            if self._wants_stop():
+                raise RunStopped
+
+        return Run(
+            context=context,
+            seed=request.input.get("seed") or 0,
+            images=pictures,
+            on_step=on_step,
+            note=notes.append,
+        )
+
+
+def _checked(outputs: Any, asked: ModelInput) -> list[Image.Image]:
+    """What a model returned, as RGB. Raises TypeError or ValueError unless it is what was asked for."""
+    if not isinstance(outputs, list) or not outputs:
+        raise TypeError(f"the model returned {type(outputs).__name__}, not a list of images")
+    for output in outputs:
+        if not isinstance(output, Image.Image):
+            raise TypeError(f"the model returned a {type(output).__name__}, not an image")
+        size = PIXELS.get(getattr(asked, "image_size", ""), output.size)
+        if output.size != size:
+            raise ValueError(f"the model returned {output.size} pixels, asked were {size}")
+    return [output.convert("RGB") for output in outputs]
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def _device_is_broken(error: Exception) -> bool:
+    """Whether CUDA reports an error that stays for the life of the process."""
+    return isinstance(error, RuntimeError) and "CUDA error" in str(error)

@@ -1,0 +1,283 @@
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from safelight.engine.parent import (
+    Child,
+    ChildDied,
+    ChildNotStarted,
+    Patience,
+    RunFailed,
+    RunStopped,
+    child_environment,
+)
+from safelight.engine.protocol import Generate, Setup, read_pixels
+from safelight.jobs import Progress
+
+MODELS = Path(__file__).parent / "models"
+SETUP = Setup(device="cpu", models_dir=str(MODELS))
+QUICK = Patience(start_s=60, load_s=20, step_s=1, stop_s=1)
+
+
+@pytest.fixture
+async def child():
+    child = Child(SETUP, QUICK)
+    await child.start()
+    yield child
+    await child.kill()
+
+
+def request(folder, model_id="test/instant", images=None, **values):
+    return Generate("job", model_id, values, images or {}, str(folder))
+
+
+async def run(child, folder, model_id="test/instant", images=None, **values):
+    done, _ = await child.generate(request(folder, model_id, images, **values), lambda progress: None)
+    return done
+
+
+def is_alive(pid):
+    """Whether a process is there; a zombie is one."""
+    return Path(f"/proc/{pid}").exists()
+
+
+def status_of(pid):
+    return Path(f"/proc/{pid}/status").read_text()
+
+
+async def until_gone(*pids, timeout_s=10):
+    async with asyncio.timeout(timeout_s):
+        while any(is_alive(pid) for pid in pids):  # noqa: ASYNC110 - nothing tells when a stranger ends
+            await asyncio.sleep(0.02)
+
+
+async def test_a_job_leaves_its_pixels_in_its_folder(child, tmp_path):
+    seen = []
+    done, load_s = await child.generate(request(tmp_path, seed=7), seen.append)
+    assert read_pixels(tmp_path, 0, done.sizes[0]) == bytes([7, 0, 0]) * 256
+    assert seen == [Progress(1, 1)]
+    assert done.weights == "nano"
+    assert 0 <= load_s < 5
+
+
+async def test_input_images_are_decoded_in_the_child(child, tmp_path):
+    Image.new("RGB", (5, 3), "blue").save(tmp_path / "in.png")
+    done = await run(
+        child,
+        tmp_path,
+        "test/echo",
+        {"image_url": [str(tmp_path / "in.png")]},
+        image_url="https://example.com/in.png",
+    )
+    assert (done.sizes[0].width, done.sizes[0].height) == (5, 3)
+    assert read_pixels(tmp_path, 0, done.sizes[0]) == bytes([0, 0, 255]) * 15
+
+
+async def test_a_damaged_image_fails_the_job_by_name(child, tmp_path):
+    (tmp_path / "in.png").write_bytes(b"<html>")
+    with pytest.raises(RunFailed) as caught:
+        await run(
+            child,
+            tmp_path,
+            "test/echo",
+            {"image_url": [str(tmp_path / "in.png")]},
+            image_url="https://example.com/in.png",
+        )
+    assert caught.value.code == "unsupported_image"
+
+
+@pytest.mark.parametrize(
+    ("model", "code"),
+    [
+        ("test/raises", "internal_error"),
+        ("test/cannot-load", "internal_error"),
+        ("test/returns-nothing", "internal_error"),
+        ("test/returns-numbers", "internal_error"),
+        ("test/returns-wrong-size", "internal_error"),
+        ("test/runs-out-of-memory", "out_of_memory"),
+        ("test/unknown", "model_not_found"),
+    ],
+)
+async def test_an_error_of_a_model_fails_its_job_and_no_other(child, tmp_path, model, code):
+    pid = child.pid
+    with pytest.raises(RunFailed) as caught:
+        await run(child, tmp_path, model)
+    assert caught.value.code == code
+    assert "secret" not in caught.value.message
+    assert await run(child, tmp_path)
+    assert child.pid == pid
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["test/kills-itself", "test/exits", "test/breaks-device", "test/hangs", "test/hangs-in-c"],
+)
+async def test_a_child_that_dies_or_hangs_is_replaced(child, tmp_path, model):
+    first = child.pid
+    with pytest.raises(ChildDied):
+        await run(child, tmp_path, model)
+    assert child.pid is None
+    assert not is_alive(first)
+    await child.start()
+    assert child.pid != first
+    assert await run(child, tmp_path)
+
+
+async def test_loading_has_more_patience_than_a_step(tmp_path):
+    child = Child(SETUP, Patience(load_s=20, step_s=0.3, stop_s=1))
+    await child.start()
+    try:
+        with pytest.raises(ChildDied):
+            await run(child, tmp_path, "test/hangs")
+        await child.start()
+        # Four steps of a tenth each: every one is a sign of life.
+        assert await run(child, tmp_path, "test/slow", num_inference_steps=5)
+    finally:
+        await child.kill()
+
+
+async def test_what_a_model_prints_does_not_reach_the_protocol(child, tmp_path):
+    assert await run(child, tmp_path, "test/prints")
+    assert await run(child, tmp_path)
+
+
+async def test_a_job_stops_at_its_next_step(child, tmp_path):
+    pid = child.pid
+    first_step = asyncio.Event()
+    task = asyncio.create_task(
+        child.generate(request(tmp_path, "test/slow", num_inference_steps=500), lambda _: first_step.set())
+    )
+    await first_step.wait()
+    await child.stop("another job")
+    await child.stop("job")
+    with pytest.raises(RunStopped):
+        await task
+    assert child.pid == pid
+    assert await run(child, tmp_path, "test/slow", num_inference_steps=1)
+
+
+async def test_a_job_that_does_not_stop_is_killed(tmp_path):
+    child = Child(SETUP, Patience(step_s=60, stop_s=0.5))
+    await child.start()
+    first_step = asyncio.Event()
+    task = asyncio.create_task(child.generate(request(tmp_path, "test/hangs"), lambda _: first_step.set()))
+    await first_step.wait()
+    await child.stop("job")
+    with pytest.raises(ChildDied):
+        await task
+    assert child.pid is None
+
+
+async def test_the_child_gets_no_credentials(child, tmp_path, monkeypatch):
+    await child.kill()
+    monkeypatch.setenv("SAFELIGHT_API_KEY", "k" * 40)
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    await child.start()
+    names = (await run(child, tmp_path, "test/tells")).notes[0].split()
+    assert "PATH" in names
+    assert not {"SAFELIGHT_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "HOME"} & set(names)
+
+
+def test_only_known_variables_are_handed_on():
+    assert child_environment(
+        {"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": "1", "NVIDIA_API_KEY": "x"}
+    ) == {
+        "OMP_NUM_THREADS": "2",
+        "CUDA_VISIBLE_DEVICES": "1",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+    }
+
+
+async def test_the_child_reaches_nothing_on_loopback(child, tmp_path):
+    if not child.confined:
+        pytest.skip("this kernel does not let a process leave its network")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        socket.create_connection(("127.0.0.1", port)).close()
+        done = await run(child, tmp_path, "test/tells", prompt=str(port))
+    assert done.notes[-1] == "unreachable"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_a_child_as_root_has_no_privileges(child):
+    if not child.confined:
+        pytest.skip("this kernel does not let a process leave its network")
+    status = status_of(child.pid)
+    assert "CapEff:\t0000000000000000" in status
+    assert "NoNewPrivs:\t1" in status
+
+
+async def test_a_model_that_needs_no_torch_does_not_import_it(child, tmp_path):
+    assert (await run(child, tmp_path, "test/tells")).notes[1] == "torch: False"
+
+
+async def test_a_killed_child_takes_its_processes_along(child, tmp_path):
+    with pytest.raises(ChildDied):
+        await run(child, tmp_path, "test/leaves-process", prompt=str(tmp_path / "pid"))
+    await until_gone(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize("model", ["test/leaves-process", "test/hangs-in-c"])
+async def test_a_child_ends_when_its_parent_is_killed(tmp_path, model):
+    script = (
+        "import asyncio, sys\n"
+        "from safelight.engine.parent import Child\n"
+        "from safelight.engine.protocol import Generate, Setup\n"
+        "async def main():\n"
+        f"    child = Child(Setup('cpu', {str(MODELS)!r}))\n"
+        "    await child.start()\n"
+        f"    asked = {{'prompt': {str(tmp_path / 'pid')!r}}}\n"
+        f"    job = Generate('job', {model!r}, asked, {{}}, {str(tmp_path)!r})\n"
+        "    await child.generate(job, lambda _: print(child.pid, flush=True))\n"
+        "asyncio.run(main())\n"
+    )
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONWARNINGS": ""}
+    )
+    pids = []
+    try:
+        while not (line := await parent.stdout.readline()).strip().isdigit():
+            assert line, "the parent ended early"
+        pids = [int(line)]
+        with contextlib.suppress(FileNotFoundError):
+            pids.append(int((tmp_path / "pid").read_text()))
+    finally:
+        parent.kill()
+        await parent.wait()
+    await until_gone(*pids)
+
+
+async def test_a_cancelled_job_ends_its_child(child, tmp_path):
+    pid = child.pid
+    task = asyncio.create_task(run(child, tmp_path, "test/hangs"))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not is_alive(pid)
+
+
+async def test_a_child_that_cannot_start_says_so(tmp_path):
+    (tmp_path / "broken.py").write_text("raise RuntimeError('no')")
+    child = Child(Setup("cpu", str(tmp_path)), QUICK)
+    with pytest.raises(ChildNotStarted):
+        await child.start()
+    assert child.pid is None
+
+
+async def test_a_child_is_ready_soon():
+    started = time.monotonic()
+    child = Child(SETUP, QUICK)
+    await child.start()
+    await child.kill()
+    assert time.monotonic() - started < 10
