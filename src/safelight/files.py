@@ -14,7 +14,8 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
@@ -69,11 +70,12 @@ class LocalFiles:
 
     async def delete(self, name: str) -> None:
         """Remove a file; one that is absent is fine."""
-        await asyncio.to_thread(self.path(name).unlink, missing_ok=True)
+        await asyncio.to_thread(self._delete, self.path(name))
 
     def free_bytes(self) -> int:
         """How many bytes can still be stored."""
-        return shutil.disk_usage(self.folder).free
+        with disk_errors():
+            return shutil.disk_usage(self.folder).free
 
     def _put(self, path: Path, data: bytes) -> None:
         partial = self._partial / f"{path.name}.{secrets.token_hex(8)}"
@@ -86,15 +88,20 @@ class LocalFiles:
             finally:
                 partial.unlink(missing_ok=True)
 
+    def _delete(self, path: Path) -> None:
+        with disk_errors():
+            path.unlink(missing_ok=True)
+
     def _sweep(self) -> None:
         for partial in self._partial.iterdir():
-            if time.time() - partial.stat().st_mtime > ABANDONED_AFTER_S:
-                partial.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process finished or swept it meanwhile
+                if time.time() - partial.stat().st_mtime > ABANDONED_AFTER_S:
+                    partial.unlink()
 
 
 @contextmanager
 def disk_errors() -> Iterator[None]:
-    """Say StorageFull for a full disk, an exhausted quota or a size limit, and Unavailable for a failing one."""
+    """Raise StorageFull for a full disk, quota or size limit, and Unavailable for other trouble."""
     try:
         yield
     except OSError as error:
@@ -103,14 +110,24 @@ def disk_errors() -> Iterator[None]:
         raise Unavailable("The storage of this server failed; try again shortly.") from error
 
 
+def create_private(path: Path) -> FileIO:
+    """Open a file for writing that only this user may read; what was there before is dropped."""
+    path.unlink(missing_ok=True)
+    return FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def write_all(file: FileIO, data: bytes) -> None:
+    """Write all of data, whatever the system takes at a time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
 def _write(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "wb", buffering=0) as file:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[file.write(rest) :]
-        os.fsync(descriptor)
-        if os.fstat(descriptor).st_size != len(data):
+    with create_private(path) as file:
+        write_all(file, data)
+        os.fsync(file.fileno())
+        if os.fstat(file.fileno()).st_size != len(data):
             raise OSError(errno.EIO, "the stored size differs")
 
 
