@@ -1,0 +1,110 @@
+"""Answers: JSON bytes with fixed headers, and every error in one shape."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from safelight.api.wire import error_body, to_bytes
+from safelight.errors import InvalidInput, MethodNotAllowed, NotFound, SafelightError, Unauthorized
+
+log = structlog.get_logger()
+
+DEFAULT_RETRY_AFTER_S = 5
+
+_HEADERS = [
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+]
+
+
+class JsonBytes(Response):
+    """An answer whose JSON text is ready. Skips what Response does for bodies and headers of any kind."""
+
+    def __init__(self, body: bytes, status_code: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        self.status_code = status_code
+        self.body = body
+        self.background = None
+        self.raw_headers = [(b"content-length", str(len(body)).encode()), *_HEADERS]
+        if headers:
+            self.raw_headers += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
+def json_answer(content: object, status_code: int = 200) -> Response:
+    """An answer with this content."""
+    return JsonBytes(to_bytes(content), status_code)
+
+
+class ErrorAnswers:
+    """The outermost layer: whatever goes wrong inside becomes one error body, and nothing passes it.
+
+    An unexpected exception answers 500 without details. Its message may hold what a caller sent, so the log
+    gets its type and where it came from only.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application and answer for its exceptions."""
+        started = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched_send)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            answer = error_answer(error)
+            if answer.status_code == 500:
+                _log_unexpected(scope, error)
+            if started:
+                # Too late for another answer: let the server cut the connection.
+                raise ConnectionAbortedError from None
+            await answer(scope, receive, send)
+
+
+def error_answer(error: Exception) -> Response:
+    """The error body and status for an exception."""
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    known = _as_ours(error)
+    if isinstance(known, Unauthorized):
+        headers["www-authenticate"] = "Bearer"
+    if known.http_status in (429, 503, 507):
+        headers["retry-after"] = str(known.retry_after_s or DEFAULT_RETRY_AFTER_S)
+    return JsonBytes(error_body(known), known.http_status, headers)
+
+
+def _as_ours(error: Exception) -> SafelightError:
+    if isinstance(error, SafelightError) and error.http_status != 500:
+        return error
+    if isinstance(error, HTTPException | RequestValidationError):
+        return _FRAMEWORKS_OWN.get(getattr(error, "status_code", 422), InvalidInput)()
+    return SafelightError("Something went wrong here; the server's log has the details.")
+
+
+_FRAMEWORKS_OWN = {404: NotFound, 405: MethodNotAllowed}
+
+
+def _log_unexpected(scope: Scope, error: Exception) -> None:
+    route = getattr(scope.get("route"), "path", None)
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    log.error(
+        "unexpected_error",
+        route=route,
+        method=scope.get("method"),
+        error=type(error).__name__,
+        at=[f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames],
+    )

@@ -1,0 +1,54 @@
+"""What the OpenAPI document says of a route beyond its path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from safelight.api.shapes import ErrorBody
+from safelight.jobs import Json
+
+BEARER = {"bearer": {"type": "http", "scheme": "bearer", "description": "An API key of this server."}}
+BODY = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+"""A submission's body: each model's own schema is in the catalogue."""
+
+
+def documented(
+    shape: Any, tag: str, *parameters: Json, status_code: int = 200, body: Json | None = None
+) -> dict[str, Any]:
+    """The documentation of a route that needs a key and answers with this shape."""
+    extra: Json = {"security": [{"bearer": []}], "parameters": list(parameters)}
+    if body:
+        extra["requestBody"] = body
+    return {
+        "tags": [tag],
+        "status_code": status_code,
+        "responses": {status_code: {"model": shape}, "default": {"model": ErrorBody}},
+        "openapi_extra": extra,
+    }
+
+
+def in_path(name: str) -> Json:
+    """A part of the path."""
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def in_query(name: str, kind: str) -> Json:
+    """An optional query parameter of a JSON type."""
+    return {"name": name, "in": "query", "required": False, "schema": {"type": kind}}
+
+
+LANG = in_query("lang", "string")
+
+
+def add_security(app: FastAPI) -> None:
+    """Name the bearer scheme that the routes refer to."""
+    plain = app.openapi
+
+    def openapi() -> Json:
+        document = plain()
+        document.setdefault("components", {})["securitySchemes"] = BEARER
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,55 @@
+"""Stored images by their unguessable id."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from safelight.api.routing import new_router
+from safelight.api.services import services
+from safelight.api.wire import EXTENSIONS
+from safelight.errors import NotFound
+
+router = new_router()
+
+_NAME = re.compile(r"([A-Za-z0-9_-]{22})\.([a-z]{3,4})")
+
+# An image and nothing else: whatever its bytes are, no browser shall run, frame or reinterpret them.
+_HEADERS = {
+    "cache-control": "private, max-age=31536000, immutable",
+    "content-security-policy": "default-src 'none'; sandbox",
+    "cross-origin-resource-policy": "cross-origin",
+    "x-content-type-options": "nosniff",
+}
+
+
+@router.get("/files/{name}", tags=["files"], responses={200: {"content": {"image/*": {}}}})
+async def file(request: Request) -> Response:
+    """Give a stored image; its URL is in a result, and no key is needed."""
+    match = _NAME.fullmatch(request.path_params["name"])
+    stored = await services(request).store.file(match.group(1)) if match else None
+    if not match or stored is None or EXTENSIONS.get(stored.content_type) != match.group(2):
+        raise NotFound(_UNKNOWN)
+    path = services(request).files.path(stored.id)
+    try:
+        found = await asyncio.to_thread(os.stat, path)
+    except FileNotFoundError:
+        raise NotFound(_UNKNOWN) from None
+    etag = f'"{stored.id}"'
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers={**_HEADERS, "etag": etag})
+    return FileResponse(
+        path,
+        media_type=stored.content_type,
+        filename=match.group(0),
+        content_disposition_type="inline",
+        headers={**_HEADERS, "etag": etag},
+        stat_result=found,
+    )
+
+
+_UNKNOWN = "There is no such file."

@@ -1,0 +1,26 @@
+"""Whether the process lives, and whether it can take requests."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from starlette.requests import Request
+from starlette.responses import Response
+
+from safelight.api.answers import json_answer
+from safelight.api.routing import new_router
+from safelight.api.services import services
+
+router = new_router()
+
+
+@router.get("/healthz", tags=["health"])
+async def healthz(request: Request) -> Response:
+    """Say that the process answers."""
+    return json_answer({"status": "ok"})
+
+
+@router.get("/readyz", tags=["health"])
+async def readyz(request: Request) -> Response:
+    """Say that the database answers; 503 when it does not."""
+    await services(request).database.read(lambda connection: connection.execute(sa.select(1)).scalar())
+    return json_answer({"status": "ready"})

@@ -1,0 +1,82 @@
+"""The catalogue, and submitting to a model of it."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from safelight.api.answers import json_answer
+from safelight.api.body import read_json_body
+from safelight.api.documentation import BODY, LANG, documented, in_path, in_query
+from safelight.api.parameters import flag, whole_number
+from safelight.api.routing import new_router
+from safelight.api.services import account, base_url, language, request_base_url, services
+from safelight.api.shapes import CataloguePage, Categories, Entry, Submitted
+from safelight.api.submission import Submission
+from safelight.api.wire import catalogue_entry, catalogue_page, submitted
+from safelight.models.base import Model
+
+router = new_router()
+
+MAX_OFFSET = 10**9
+
+_MODEL_ID = in_path("model_id")
+_FILTERS = (
+    in_query("search", "string"),
+    in_query("category", "string"),
+    in_query("kind", "string"),
+    in_query("include_schema", "boolean"),
+    in_query("limit", "integer"),
+    in_query("offset", "integer"),
+)
+
+
+@router.post("/v1/models/{model_id:path}", **documented(Submitted, "models", _MODEL_ID, body=BODY))
+async def submit(request: Request) -> Response:
+    """Submit a request; the body is the model's input itself."""
+    known = services(request)
+    model = known.catalogue.get(request.path_params["model_id"])
+    body = await read_json_body(request)
+    base = base_url(request)
+    own_addresses = (base, request_base_url(request))
+    submission = Submission(known, account(request), model, language(request), own_addresses)
+    job = await submission.accept(body)
+    return json_answer(submitted(job, base))
+
+
+@router.get("/v1/models", **documented(CataloguePage, "models", *_FILTERS, LANG))
+async def catalogue(request: Request) -> Response:
+    """List the models."""
+    include_schema = flag(request, "include_schema")
+    limit = whole_number(request, "limit", 20, 1, 100)
+    offset = whole_number(request, "offset", 0, 0, MAX_OFFSET)
+    found = [model for model in services(request).catalogue.all() if _is_wanted(model, request)]
+    page = found[offset : offset + limit]
+    chosen = language(request)
+    entries = [catalogue_entry(model, chosen, include_schema=include_schema) for model in page]
+    return json_answer(catalogue_page(entries, len(found)))
+
+
+@router.get("/v1/models/categories", **documented(Categories, "models"))
+async def categories(request: Request) -> Response:
+    """List the categories that models are in."""
+    names = {name for model in services(request).catalogue.all() for name in model.categories}
+    return json_answer({"categories": sorted(names)})
+
+
+@router.get("/v1/models/{model_id:path}", **documented(Entry, "models", _MODEL_ID, LANG))
+async def one_model(request: Request) -> Response:
+    """Show one model with its schemas."""
+    model = services(request).catalogue.get(request.path_params["model_id"])
+    return json_answer(catalogue_entry(model, language(request), include_schema=True))
+
+
+def _is_wanted(model: Model, request: Request) -> bool:
+    wish = request.query_params
+    words = wish.get("search", "").casefold()
+    about = (model.id, model.display_name, model.description.en, model.description.ko)
+    return (
+        any(words in text.casefold() for text in about)
+        and wish.get("category", "") in ("", *model.categories)
+        and wish.get("kind", "") in ("", "model")
+    )

@@ -1,0 +1,72 @@
+"""A submitted request: where it is, what came out, and calling it off."""
+
+from __future__ import annotations
+
+import re
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from safelight.api.answers import json_answer
+from safelight.api.documentation import documented, in_path, in_query
+from safelight.api.parameters import flag
+from safelight.api.routing import new_router
+from safelight.api.services import account, base_url, services
+from safelight.api.shapes import Cancellation, RequestStatus, Result
+from safelight.api.wire import cancellation, result_of, status_of
+from safelight.errors import NotFound
+from safelight.jobs import Job, JobStatus
+
+router = new_router()
+
+_REQUEST_ID = in_path("request_id")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+@router.get("/v1/requests/{request_id}/status", **documented(RequestStatus, "requests", _REQUEST_ID))
+async def status(request: Request) -> Response:
+    """Tell where a request is; poll this until it says `completed` or `cancelled`."""
+    job = await _job(request)
+    queued = job.status is JobStatus.IN_QUEUE
+    position = await services(request).store.queue_position(job) if queued else None
+    return json_answer(status_of(job, position, base_url(request)))
+
+
+@router.get(
+    "/v1/requests/{request_id}/result",
+    **documented(Result, "requests", _REQUEST_ID, in_query("include_cost", "boolean")),
+)
+async def result(request: Request) -> Response:
+    """Give the output of a request, why it failed, or how far it is."""
+    include_cost = flag(request, "include_cost")
+    job = await _job(request)
+    return json_answer(result_of(job, base_url(request), include_cost=include_cost))
+
+
+@router.post(
+    "/v1/requests/{request_id}/cancel",
+    **documented(Cancellation, "requests", _REQUEST_ID, status_code=202),
+)
+async def cancel(request: Request) -> Response:
+    """Take a request out of the queue; one in progress runs on."""
+    job = await services(request).store.cancel(_request_id(request), account(request).id)
+    if job is None:
+        raise NotFound(_UNKNOWN)
+    return json_answer(cancellation(job), 202)
+
+
+_UNKNOWN = "There is no such request."
+
+
+async def _job(request: Request) -> Job:
+    job = await services(request).store.get(_request_id(request), account(request).id)
+    if job is None:
+        raise NotFound(_UNKNOWN)
+    return job
+
+
+def _request_id(request: Request) -> str:
+    request_id: str = request.path_params["request_id"]
+    if not _ID.fullmatch(request_id):
+        raise NotFound(_UNKNOWN)
+    return request_id

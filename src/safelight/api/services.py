@@ -1,0 +1,84 @@
+"""What the API works with, opened once per process, and what a request says about itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.requests import Request
+
+from safelight.accounts import Account, Accounts
+from safelight.database import Database
+from safelight.fetch import Fetcher
+from safelight.files import FileStore, LocalFiles
+from safelight.models import Catalogue, load_catalogue
+from safelight.settings import Settings
+from safelight.store import Store
+from safelight.texts import Language, choose_language
+from safelight.wake import open_waker
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything an endpoint may use."""
+
+    settings: Settings
+    database: Database
+    store: Store
+    accounts: Accounts
+    files: FileStore
+    fetcher: Fetcher
+    catalogue: Catalogue
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open the database (creating it where it is missing) and what stands on it; close it at the end."""
+    catalogue = load_catalogue(settings.models_dir)
+    files = LocalFiles(settings.files_dir)
+    waker = open_waker(settings.database)
+    database = await Database.open(settings.database)
+    try:
+        yield Services(
+            settings=settings,
+            database=database,
+            store=Store(database, waker),
+            accounts=Accounts(database),
+            files=files,
+            fetcher=Fetcher(settings.fetch_allow),
+            catalogue=catalogue,
+        )
+    finally:
+        await waker.close()
+        await database.close()
+
+
+def services(request: Request) -> Services:
+    """The process's services."""
+    return cast(Services, request.app.state.services)
+
+
+def account(request: Request) -> Account:
+    """Who is asking; `Authentication` has put it there."""
+    return cast(Account, request.scope["account"])
+
+
+def language(request: Request) -> Language:
+    """The language of the answer."""
+    return choose_language(request.query_params.get("lang"), request.headers.get("accept-language"))
+
+
+def base_url(request: Request) -> str:
+    """What the URLs in an answer start with: the configured public URL, else the request's own host."""
+    return services(request).settings.public_url or request_base_url(request)
+
+
+def request_base_url(request: Request) -> str:
+    """The address that this request came to."""
+    host = request.headers.get("host")
+    if not host:
+        name, port = request.scope["server"]
+        host = f"{name}:{port}"
+    return f"{request.scope['scheme']}://{host}"

@@ -1,0 +1,146 @@
+"""The shapes of the answers, for the OpenAPI document alone: `wire.py` builds the answers themselves."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+
+class Submitted(TypedDict):
+    """A request was accepted."""
+
+    request_id: str
+    status_url: str
+    result_url: str
+    cancel_url: str
+
+
+class RequestStatus(TypedDict):
+    """Where a request is; `queue_position` 0 is next."""
+
+    request_id: str
+    status: Literal["in_queue", "in_progress", "completed", "cancelled"]
+    queue_position: NotRequired[int]
+    status_url: str
+    result_url: str
+
+
+class Output(TypedDict, total=False):
+    """URLs of what was made: a single image is `image`, several are `images`."""
+
+    image: str
+    images: list[str]
+    video: str
+    videos: list[str]
+
+
+class Failure(TypedDict):
+    """Why a request failed."""
+
+    code: str
+    message: str
+
+
+class Result(TypedDict):
+    """What came out of a request; timings are seconds per stage."""
+
+    request_id: str
+    status: Literal["in_queue", "in_progress", "succeeded", "failed", "cancelled"]
+    output: NotRequired[Output]
+    error: NotRequired[Failure]
+    created_at: str
+    finished_at: str | None
+    model_id: str
+    cost: NotRequired[float]
+    seed: NotRequired[int]
+    weights: NotRequired[str]
+    timings: NotRequired[dict[str, float]]
+    notes: NotRequired[list[str]]
+
+
+class Cancellation(TypedDict):
+    """What a cancellation came to."""
+
+    request_id: str
+    status: Literal["in_queue", "in_progress", "completed", "cancelled"]
+    outcome: Literal["cancelled", "not_cancellable"]
+
+
+class Entry(TypedDict):
+    """One model of the catalogue."""
+
+    model_id: str
+    display_name: str
+    description: str
+    categories: list[str]
+    kind: Literal["model"]
+    base_price_usd: float
+    price_unit: Literal["output"]
+    pricing_note: str
+    weights: str | None
+    ready: bool
+    licence: str
+    input_schema: NotRequired[dict[str, Any]]
+    output_schema: NotRequired[dict[str, Any]]
+
+
+class ModelReference(TypedDict):
+    """A model as image front ends list it."""
+
+    id: str
+    object: Literal["model"]
+
+
+class CataloguePage(TypedDict):
+    """One page of the catalogue."""
+
+    models: list[Entry]
+    total: int
+    object: Literal["list"]
+    data: list[ModelReference]
+
+
+class Categories(TypedDict):
+    """Every category that a model is in."""
+
+    categories: list[str]
+
+
+class Balance(TypedDict):
+    """What the account may spend; `unmetered` accounts pay nothing."""
+
+    balance_usd: float
+    currency: Literal["USD"]
+    unmetered: NotRequired[bool]
+
+
+class Me(TypedDict):
+    """Whose key this is."""
+
+    id: str
+    email: str
+    token_type: str
+
+
+class FieldRefused(TypedDict):
+    """One field that was refused."""
+
+    field: str
+    message: str
+
+
+class ErrorDetail(TypedDict):
+    """An error for people and programs."""
+
+    code: str
+    message: str
+    fields: NotRequired[list[FieldRefused]]
+
+
+class ErrorBody(TypedDict):
+    """The shape of every error."""
+
+    error_code: int
+    error_message: str
+    error: ErrorDetail

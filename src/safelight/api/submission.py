@@ -1,0 +1,145 @@
+"""From a submitted body to an accepted job.
+
+Images that came inside the body are stored before the job's own transaction, so that an accepted job finds
+its files. Reading, checking and decoding a large body happens off the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from safelight.accounts import Account
+from safelight.api.body import parse_json
+from safelight.api.services import Services
+from safelight.api.wire import own_file_id
+from safelight.errors import (
+    FieldProblem,
+    InvalidInput,
+    SafelightError,
+    StorageFull,
+    Unavailable,
+    UnsupportedImage,
+    UrlNotAllowed,
+)
+from safelight.images import content_type, identify, parse_data_uri
+from safelight.inputs import image_fields
+from safelight.jobs import Job, JobStatus, Json, new_id
+from safelight.models.base import Model
+from safelight.store import StoredFile
+from safelight.texts import Language
+
+INLINE_BYTES = 64 * 1024
+"""Bodies up to this size are read on the event loop: a thread would cost more than it spares."""
+
+RESERVED_BYTES = 256 * 2**20
+"""What stays free on the disk for the database and for outputs: below it nothing is accepted."""
+
+NO_ENGINE_RETRY_S = 3600
+
+
+@dataclass
+class _Draft:
+    """An input on its way: which fields brought an image along, and which name a file of this server."""
+
+    input: Json
+    uploads: dict[str, bytes] = field(default_factory=dict)
+    own_files: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One submission: who submits to which model, and under which addresses this server's own URLs are."""
+
+    services: Services
+    account: Account
+    model: Model
+    language: Language
+    own_addresses: tuple[str, ...]
+
+    async def accept(self, body: bytes) -> Job:
+        """Turn the body into a job in the queue. Raises what the caller shall be told."""
+        draft = self._read(body) if len(body) <= INLINE_BYTES else await asyncio.to_thread(self._read, body)
+        await self._check_ownership(draft.own_files)
+        job = Job(
+            id=new_id(),
+            account_id=self.account.id,
+            model_id=self.model.id,
+            input=draft.input,
+            status=JobStatus.IN_QUEUE,
+            attempt=0,
+            created_at=datetime.now(UTC),
+            cost=self.model.price,
+        )
+        files = await self._store(draft.uploads, job)
+        await self.services.store.add(job, files)
+        return job
+
+    def _read(self, body: bytes) -> _Draft:
+        accepted = self.model.Input.parse(parse_json(body), self.language)
+        if not self.model.has_engine():
+            raise Unavailable(f"{self.model.id} cannot run in this version.", retry_after_s=NO_ENGINE_RETRY_S)
+        draft = _Draft(accepted.settled())
+        for name in image_fields(self.model.Input):
+            value = draft.input[name]
+            if isinstance(value, list):
+                draft.input[name] = [
+                    self._image(f"{name}[{at}]", text, draft) for at, text in enumerate(value)
+                ]
+            elif value is not None:
+                draft.input[name] = self._image(name, value, draft)
+        return draft
+
+    def _image(self, name: str, text: str, draft: _Draft) -> str:
+        """What the job's input holds for an image: the given URL, or `file:` and a file's id."""
+        if text[:5].lower() == "data:":
+            file_id = new_id()
+            draft.uploads[file_id] = _decoded(name, text)
+            return f"file:{file_id}"
+        own = own_file_id(text, self.own_addresses)
+        if own:
+            draft.own_files[own] = name
+            return f"file:{own}"
+        try:
+            self.services.fetcher.check(text)
+        except UrlNotAllowed as error:
+            raise _not_allowed(name, error.message) from None
+        return text
+
+    async def _check_ownership(self, own_files: dict[str, str]) -> None:
+        """Unknown, or another account's: one answer for both."""
+        for file_id, name in own_files.items():
+            file = await self.services.store.file(file_id)
+            if file is None or file.account_id != self.account.id:
+                raise _not_allowed(name, "There is no such file on this server.")
+
+    async def _store(self, uploads: dict[str, bytes], job: Job) -> list[StoredFile]:
+        files = self.services.files
+        if files.free_bytes() - sum(map(len, uploads.values())) < RESERVED_BYTES:
+            raise StorageFull
+        stored: list[StoredFile] = []
+        try:
+            for file_id, data in uploads.items():
+                await files.put(file_id, data)
+                kind = content_type(identify(data))
+                stored.append(StoredFile(file_id, self.account.id, kind, len(data), job.created_at, job.id))
+        except SafelightError:
+            for file in stored:
+                await files.delete(file.id)
+            raise
+        return stored
+
+
+def _decoded(name: str, text: str) -> bytes:
+    try:
+        data = parse_data_uri(text)
+        identify(data)
+    except (InvalidInput, UnsupportedImage) as error:
+        problem = FieldProblem(name, error.message)
+        raise InvalidInput(f"{name}: {error.message}", fields=(problem,)) from None
+    return data
+
+
+def _not_allowed(name: str, message: str) -> UrlNotAllowed:
+    return UrlNotAllowed(message, fields=(FieldProblem(name, message),))

@@ -1,0 +1,191 @@
+"""The only translation between our words and the wire's: answers, error bodies, URLs, timestamps.
+
+A *job* is a *request* on the wire; `completed` is `succeeded` in a result; a failed job's status reads
+`completed`, because every known client stops polling there and then finds the failure in the result.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from datetime import datetime
+
+from safelight.accounts import Account
+from safelight.errors import SafelightError
+from safelight.jobs import Job, JobStatus, Json
+from safelight.models.base import Model
+from safelight.schema import OUTPUT_SCHEMA, published_schema
+from safelight.texts import Language
+
+MAX_ERROR_BYTES = 4096
+MAX_MESSAGE_CHARACTERS = 500
+
+EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+"""The extension in an output's URL, by content type."""
+
+_STATUS_WORDS = {JobStatus.FAILED: "completed"}
+_RESULT_WORDS = {JobStatus.COMPLETED: "succeeded"}
+_OWN_FILE = re.compile(r"/files/([A-Za-z0-9_-]{22})\.[a-z]{3,4}")
+
+
+def to_bytes(content: object) -> bytes:
+    """The JSON text of an answer."""
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+# --- Requests -----------------------------------------------------------------------------------------
+
+
+def submitted(job: Job, base_url: str) -> Json:
+    """The answer to a submission."""
+    address = _address(job, base_url)
+    return {
+        "request_id": job.id,
+        "status_url": f"{address}/status",
+        "result_url": f"{address}/result",
+        "cancel_url": f"{address}/cancel",
+    }
+
+
+def status_of(job: Job, queue_position: int | None, base_url: str) -> Json:
+    """Where a request is. queue_position: jobs ahead of it, None unless it is queued."""
+    address = _address(job, base_url)
+    answer: Json = {"request_id": job.id, "status": _STATUS_WORDS.get(job.status, job.status.value)}
+    if queue_position is not None:
+        answer["queue_position"] = queue_position
+    return answer | {"status_url": f"{address}/status", "result_url": f"{address}/result"}
+
+
+def result_of(job: Job, base_url: str, *, include_cost: bool) -> Json:
+    """What came out of a request, or where it is as long as nothing has."""
+    answer: Json = {"request_id": job.id, "status": _RESULT_WORDS.get(job.status, job.status.value)}
+    if job.status is JobStatus.COMPLETED:
+        answer["output"] = _output(job, base_url)
+    if job.error:
+        answer["error"] = {"code": job.error.code, "message": job.error.message}
+    answer |= {
+        "created_at": timestamp(job.created_at),
+        "finished_at": timestamp(job.finished_at) if job.finished_at else None,
+        "model_id": job.model_id,
+    }
+    if include_cost:
+        answer["cost"] = float(job.cost)
+    return answer | _report(job)
+
+
+def cancellation(job: Job) -> Json:
+    """The answer to a cancellation, from the job as it is after it."""
+    done = job.status is JobStatus.CANCELLED
+    return {
+        "request_id": job.id,
+        "status": _STATUS_WORDS.get(job.status, job.status.value),
+        "outcome": "cancelled" if done else "not_cancellable",
+    }
+
+
+def _address(job: Job, base_url: str) -> str:
+    return f"{base_url}/v1/requests/{job.id}"
+
+
+def _output(job: Job, base_url: str) -> Json:
+    urls = [f"{base_url}/files/{image.file_id}.{EXTENSIONS[image.content_type]}" for image in job.outputs]
+    return {"image": urls[0]} if len(urls) == 1 else {"images": urls}
+
+
+def _report(job: Job) -> Json:
+    if not job.report:
+        return {}
+    report = job.report
+    return {
+        "seed": report.seed,
+        "weights": report.weights,
+        "timings": report.timings,
+        "notes": list(report.notes),
+    }
+
+
+def timestamp(moment: datetime) -> str:
+    """ISO 8601 in UTC, to the millisecond: `2026-11-21T08:15:00.123Z`."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# --- Account ------------------------------------------------------------------------------------------
+
+
+def balance_of(account: Account) -> Json:
+    """What the account may spend. Nothing is charged yet, so nobody has a balance."""
+    answer: Json = {"balance_usd": 0, "currency": "USD"}
+    return answer | {"unmetered": True} if account.unmetered else answer
+
+
+def identity_of(account: Account) -> Json:
+    """Whose key this is."""
+    return {"id": account.id, "email": account.email, "token_type": "api_key"}
+
+
+# --- Catalogue ----------------------------------------------------------------------------------------
+
+
+def catalogue_entry(model: Model, language: Language, *, include_schema: bool) -> Json:
+    """One model as the catalogue shows it."""
+    entry: Json = {
+        "model_id": model.id,
+        "display_name": model.display_name,
+        "description": model.description.within(language),
+        "categories": list(model.categories),
+        "kind": "model",
+        "base_price_usd": float(model.price),
+        "price_unit": "output",
+        "pricing_note": model.pricing_note.within(language),
+        "weights": "nano" if model.has_engine() else None,
+        "ready": model.has_engine(),
+        "licence": model.licence,
+    }
+    if include_schema:
+        entry["input_schema"] = published_schema(model.Input, language)
+        entry["output_schema"] = OUTPUT_SCHEMA
+    return entry
+
+
+def catalogue_page(entries: Iterable[Json], total: int) -> Json:
+    """One page of the catalogue; `object` and `data` are what image front ends look for."""
+    models = list(entries)
+    data = [{"id": entry["model_id"], "object": "model"} for entry in models]
+    return {"models": models, "total": total, "object": "list", "data": data}
+
+
+# --- Files --------------------------------------------------------------------------------------------
+
+
+def own_file_id(url: str, base_urls: Iterable[str]) -> str | None:
+    """The file's id when a URL is one of this server's output URLs, else None."""
+    for base_url in base_urls:
+        match = _OWN_FILE.fullmatch(url.removeprefix(base_url)) if url.startswith(base_url) else None
+        if match:
+            return match.group(1)
+    return None
+
+
+# --- Errors -------------------------------------------------------------------------------------------
+
+
+def error_body(error: SafelightError) -> bytes:
+    """The one shape of every error, never above MAX_ERROR_BYTES."""
+    message = _short(error.message)
+    detail: Json = {"code": error.code, "message": message}
+    content: Json = {"error_code": error.error_code, "error_message": message, "error": detail}
+    if error.fields:
+        detail["fields"] = [
+            {"field": _short(problem.field), "message": _short(problem.message)} for problem in error.fields
+        ]
+    body = to_bytes(content)
+    while len(body) > MAX_ERROR_BYTES:
+        detail["fields"].pop()
+        body = to_bytes(content)
+    return body
+
+
+def _short(text: str) -> str:
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[: MAX_MESSAGE_CHARACTERS - 1] + "…"
