@@ -9,6 +9,7 @@ import difflib
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -61,6 +62,7 @@ def _own_modules(folder: Path) -> Iterator[ModuleType]:
         assert spec is not None  # noqa: S101 - true of every .py file
         assert spec.loader is not None  # noqa: S101
         module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # pydantic looks up postponed annotations there
         try:
             spec.loader.exec_module(module)
         except Exception as error:
