@@ -57,21 +57,20 @@ class Run:
     """What one execution may touch.
 
     images: by input field, decoded, upright, RGB. on_step(step, steps): report a finished step, counted from
-    1; it raises to stop the run. note(sentence): tell the caller what had no effect or was cut.
+    1; it raises to stop the run. note(sentence): tell the caller what had no effect or was cut. torch is
+    imported only for a model that asks for `device` or `generator`.
     """
 
-    device_name: str
+    context: LoadContext
     seed: int
     images: Mapping[str, Sequence[Image.Image]]
     on_step: Callable[[int, int], None]
     note: Callable[[str], None]
 
-    @cached_property
+    @property
     def device(self) -> torch.device:
-        """Where the pipeline is. torch is imported when a model first asks, and not for one that never does."""
-        import torch
-
-        return torch.device(self.device_name)
+        """Where the pipeline is."""
+        return self.context.device
 
     @cached_property
     def generator(self) -> torch.Generator:
