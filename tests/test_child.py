@@ -102,7 +102,8 @@ async def test_a_damaged_image_fails_the_job_by_name(child, tmp_path):
         ("test/returns-numbers", "internal_error"),
         ("test/returns-wrong-size", "internal_error"),
         ("test/runs-out-of-memory", "out_of_memory"),
-        ("test/unknown", "model_not_found"),
+        ("test/fills-disk", "storage_full"),
+        ("test/unknown", "internal_error"),
     ],
 )
 async def test_an_error_of_a_model_fails_its_job_and_no_other(child, tmp_path, model, code):

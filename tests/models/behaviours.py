@@ -1,6 +1,7 @@
 """Models that need no weights: one that does nothing, one of each kind of misbehaviour."""
 
 import ctypes
+import errno
 import os
 import signal
 import socket
@@ -99,6 +100,13 @@ class RunsOutOfMemory(Instant):
 
     def generate(self, pipeline: Any, request: Any, run: Run) -> list[Image.Image]:
         raise MemoryError
+
+
+class FillsDisk(Instant):
+    id = "test/fills-disk"
+
+    def generate(self, pipeline: Any, request: Any, run: Run) -> list[Image.Image]:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class CannotLoad(Instant):

@@ -31,6 +31,7 @@ from safelight.engine.protocol import (
     decode_from_child,
     encode,
 )
+from safelight.errors import InternalError, JobFailure, StorageFull
 from safelight.jobs import Progress
 
 log = structlog.get_logger(__name__)
@@ -87,6 +88,7 @@ class Child:
         self._running_job_id: str | None = None
         self._deadline: asyncio.Timeout | None = None
         self._stopped = False
+        self._starting = asyncio.Lock()
         self.confined = False
 
     @property
@@ -96,21 +98,9 @@ class Child:
 
     async def start(self) -> None:
         """Make sure that a child is there and ready. Raises ChildNotStarted."""
-        if self.pid is not None:
-            return
-        await self.kill()
-        try:
-            self._process = await _spawn()
-            await self._send(self._setup)
-            ready = await self._receive(self._patience.start_s)
-        except (ChildDied, OSError) as error:
-            await self.kill()
-            raise ChildNotStarted(str(error)) from error
-        except asyncio.CancelledError:
-            await self.kill()
-            raise
-        self.confined = isinstance(ready, Ready) and ready.confined
-        log.info("child_ready", pid=self.pid, confined=self.confined)
+        async with self._starting:
+            if self.pid is None:
+                await self._start()
 
     async def generate(
         self, request: Generate, on_progress: Callable[[Progress], None]
@@ -151,6 +141,21 @@ class Child:
         with contextlib.suppress(OSError):
             await process.stdin.wait_closed()
 
+    async def _start(self) -> None:
+        await self.kill()
+        try:
+            self._process = await _spawn()
+            await self._send(self._setup)
+            ready = await self._receive(self._patience.start_s)
+        except (ChildDied, OSError) as error:
+            await self.kill()
+            raise ChildNotStarted(str(error)) from error
+        except asyncio.CancelledError:
+            await self.kill()
+            raise
+        self.confined = isinstance(ready, Ready) and ready.confined
+        log.info("child_ready", pid=self.pid, confined=self.confined)
+
     async def _converse(
         self, request: Generate, on_progress: Callable[[Progress], None]
     ) -> tuple[Done, float]:
@@ -166,7 +171,7 @@ class Child:
                 case Done():
                     return message, load_s
                 case Failed():
-                    raise RunFailed(message.code, message.message)
+                    raise _failure(message)
                 case Stopped():
                     raise RunStopped
                 case _:
@@ -203,6 +208,14 @@ class Child:
             raise ChildDied(str(error)) from error
         finally:
             self._deadline = None
+
+
+def _failure(message: Failed) -> RunFailed:
+    """What the child reports, as long as it is something that a job can fail of."""
+    known = {StorageFull.code, *(error.code for error in JobFailure.__subclasses__())}
+    if message.code in known:
+        return RunFailed(message.code, message.message)
+    return RunFailed(InternalError.code, InternalError().message)
 
 
 async def _spawn() -> asyncio.subprocess.Process:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 import traceback
@@ -25,7 +26,7 @@ from safelight.engine.protocol import (
     pixels_path,
 )
 from safelight.engine.weights import Loader, Shelf
-from safelight.errors import InternalError, OutOfMemory, SafelightError
+from safelight.errors import InternalError, OutOfMemory, SafelightError, StorageFull
 from safelight.inputs import PIXELS, ModelInput
 from safelight.models import load_catalogue
 from safelight.models.base import Model, Run
@@ -64,7 +65,7 @@ class Runner:
             if _device_is_broken(error):
                 # Everything after it would fail too: a new process costs less.
                 sys.exit(1)
-            found = OutOfMemory() if _is_out_of_memory(error) else InternalError()
+            found = _known_trouble(error)
             return Failed(found.code, found.message)
 
     def _generate(self, request: Generate) -> Done:
@@ -129,8 +130,12 @@ def _checked(outputs: Any, asked: ModelInput) -> list[Image.Image]:
     return [output.convert("RGB") for output in outputs]
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+def _known_trouble(error: Exception) -> SafelightError:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return OutOfMemory()
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StorageFull()
+    return InternalError()
 
 
 def _device_is_broken(error: Exception) -> bool:

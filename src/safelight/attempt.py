@@ -1,0 +1,61 @@
+"""One attempt at one job: what is known of it while a worker holds it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from pathlib import Path
+
+from safelight.jobs import Job, Progress
+
+
+class Stage(Enum):
+    """Where an attempt is: before, in or after the child."""
+
+    PREPARING = auto()
+    RUNNING = auto()
+    FINISHING = auto()
+
+
+class Ending(Enum):
+    """Why an attempt shall end before it is done."""
+
+    LOST = auto()
+    CANCELLED = auto()
+    DRAINED = auto()
+
+
+@dataclass(eq=False)
+class Attempt:
+    """A claimed job on its way through a worker. timings: seconds per stage."""
+
+    job: Job
+    folder: Path
+    stage: Stage = Stage.PREPARING
+    ending: Ending | None = None
+    progress: Progress | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+    task: asyncio.Task[None] | None = None
+    waits_for_child: bool = True
+
+    @property
+    def name(self) -> str:
+        """A name that no other attempt has, at this job or another."""
+        return self.folder.name
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the seconds that the block takes to a stage."""
+        started_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self.timings[stage] = self.timings.get(stage, 0) + time.monotonic() - started_s
+
+    def note_progress(self, progress: Progress) -> None:
+        """Remember how far the run is; the next heartbeat tells the database."""
+        self.progress = progress

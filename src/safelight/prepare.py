@@ -1,0 +1,46 @@
+"""Bring a job's input images to this machine, before the child needs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safelight.attempt import Attempt
+from safelight.errors import FetchFailed
+from safelight.fetch import Fetcher
+from safelight.files import FileStore
+from safelight.images import MAX_IMAGE_BYTES
+from safelight.inputs import ModelInput, image_fields
+from safelight.store import Store
+
+FILE_SCHEME = "file:"
+"""How an accepted input names a stored file: `file:<id>`."""
+
+
+async def fetch_images(
+    attempt: Attempt, input_class: type[ModelInput], store: Store, files: FileStore, fetcher: Fetcher
+) -> dict[str, list[str]]:
+    """The paths of a job's input images by field; those with a URL are fetched into the attempt's folder.
+
+    Raises UrlNotAllowed, FetchFailed and the like: the job fails.
+    """
+    found: dict[str, list[str]] = {}
+    for name in image_fields(input_class):
+        value = attempt.job.input.get(name) or []
+        addresses = [value] if isinstance(value, str) else value
+        found[name] = []
+        for index, address in enumerate(addresses):
+            if address.startswith(FILE_SCHEME):
+                path = await _stored(address.removeprefix(FILE_SCHEME), attempt.job.account_id, store, files)
+            else:
+                path = attempt.folder / f"{name}.{index}"
+                await fetcher.fetch(address, path, MAX_IMAGE_BYTES)
+            found[name].append(str(path))
+    return found
+
+
+async def _stored(file_id: str, account_id: str, store: Store, files: FileStore) -> Path:
+    """The path of a stored file of this account. Raises FetchFailed: unknown and another's look the same."""
+    record = await store.file(file_id)
+    if record is None or record.account_id != account_id or not files.path(file_id).is_file():
+        raise FetchFailed("A file of this server that the input names is gone.")
+    return files.path(file_id)

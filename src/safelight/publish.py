@@ -1,0 +1,63 @@
+"""Turn what the child left behind into stored outputs, and into what the result says about them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+from PIL import Image
+
+from safelight import images
+from safelight.attempt import Attempt
+from safelight.engine.protocol import BrokenProtocol, Done, Size, read_pixels
+from safelight.errors import InternalError
+from safelight.files import FileStore
+from safelight.jobs import Job, Output, Report, new_id
+from safelight.store import StoredFile
+
+DEFAULT_FORMAT = "png"
+"""For models whose input has no `output_format`."""
+
+
+async def store_outputs(attempt: Attempt, done: Done, files: FileStore) -> list[Output]:
+    """Encode and store the pixels in an attempt's folder. Raises StorageFull; then nothing is kept."""
+    format = attempt.job.input.get("output_format", DEFAULT_FORMAT)
+    outputs: list[Output] = []
+    try:
+        for index, size in enumerate(done.sizes):
+            with attempt.timed("encode"):
+                data = await asyncio.to_thread(_encoded, attempt.folder, index, size, format)
+            output = Output(new_id(), images.content_type(format), size.width, size.height, len(data))
+            outputs.append(output)
+            with attempt.timed("store"):
+                await files.put(output.file_id, data)
+    except BaseException:
+        for output in outputs:
+            await files.delete(output.file_id)
+        raise
+    return outputs
+
+
+def _encoded(folder: Path, index: int, size: Size, format: str) -> bytes:
+    try:
+        pixels = read_pixels(folder, index, size)
+    except BrokenProtocol as error:
+        raise InternalError from error
+    return images.encode(Image.frombytes("RGB", (size.width, size.height), pixels), format)
+
+
+def records(job: Job, outputs: list[Output]) -> list[StoredFile]:
+    """The files' records, owned by the job's account."""
+    now = datetime.now(UTC)
+    return [
+        StoredFile(output.file_id, job.account_id, output.content_type, output.size_bytes, now, job.id)
+        for output in outputs
+    ]
+
+
+def report(attempt: Attempt, done: Done) -> Report:
+    """How the outputs came about. Timings are in seconds, rounded to a tenth of a millisecond."""
+    timings = {stage: round(seconds, 4) for stage, seconds in attempt.timings.items()}
+    seed = attempt.job.input.get("seed") or 0
+    return Report(seed=seed, weights=done.weights, timings=timings, notes=tuple(done.notes))
