@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
 
 import asyncpg
+import httpx2
 import pytest
 
 from safelight.accounts import Accounts
 from safelight.database import Database
 from safelight.store import Store
 from safelight.wake import Waker, open_waker
+from tests.api_server import RunningServer, running_server
 
 _numbers = count()
 
@@ -74,7 +78,33 @@ def store(database: Database, waker: Waker) -> Store:
     return Store(database, waker)
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """The API over SQLite, one for a module's tests."""
+    with running_server(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[httpx2.Client]:
+    """A client with the owner's key."""
+    with server.client() as opened:
+        yield opened
+
+
 async def _execute(url: str, statement: str) -> None:
     connection = await asyncpg.connect(url)
     await connection.execute(statement)
     await connection.close()
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real disk of one megabyte; only root can mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

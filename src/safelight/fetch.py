@@ -117,6 +117,8 @@ class Fetcher:
         raise TooManyRedirects
 
     def _redirected(self, source: Target, location: str) -> Target:
+        if not location:
+            raise FetchFailed
         target = self._judge(source.join(location))
         if source.scheme == "https" and target.scheme != "https":
             raise UrlNotAllowed
@@ -157,6 +159,8 @@ class _CheckedResolver(AbstractResolver):
         for address in addresses:
             if is_metadata(address) or not (private_is_fine or is_public(address)):
                 raise UrlNotAllowed
+        if not addresses:
+            raise OSError("the name has no addresses")
         return [_result(host, port, str(address), address.version) for address in addresses]
 
     async def close(self) -> None:

@@ -63,7 +63,7 @@ class Target:
             return location
         if location.startswith("//"):
             return f"{self.scheme}:{location}"
-        return f"{self.scheme}://{self._written_host}:{self.port}{urljoin(self.path, location)}"
+        return urljoin(str(self.url), location)
 
     @property
     def _written_host(self) -> str:
