@@ -101,19 +101,21 @@ def parse_data_uri(text: str) -> bytes:
     head = re.match(r"data:image/(png|jpe?g|webp);base64,", text, re.IGNORECASE)
     if not head:
         raise InvalidInput("must start with data:image/png;base64, (or jpeg, or webp)")
-    if (len(text) - head.end()) * 3 // 4 > MAX_IMAGE_BYTES + 2:  # 2: the padding
+    payload = text[head.end() :]
+    if len(payload) > (MAX_IMAGE_BYTES + 2) // 3 * 4:
         raise InvalidInput(_TOO_LARGE)
     try:
-        data = binascii.a2b_base64(text[head.end() :], strict_mode=True)
+        data = binascii.a2b_base64(payload, strict_mode=True)
     except ValueError:
-        raise InvalidInput("is not valid base64: give A–Z, a–z, 0–9, + and / with = at the end") from None
-    if not data:
-        raise InvalidInput("holds no bytes")
+        raise InvalidInput(_NOT_BASE64) from None
+    if not data or len(payload) != (len(data) + 2) // 3 * 4:  # strict mode lets an `=` too many pass
+        raise InvalidInput(_NOT_BASE64)
     if len(data) > MAX_IMAGE_BYTES:
         raise InvalidInput(_TOO_LARGE)
     return data
 
 
+_NOT_BASE64 = "must hold valid base64: A–Z, a–z, 0–9, + and /, with = at the end"
 _TOO_LARGE = f"must hold at most {MAX_IMAGE_BYTES // 1_000_000} MB"
 
 
