@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from safelight.database import Database
 from safelight.errors import Unauthorized
 from safelight.jobs import Json
+from safelight.statements import Statement
 from safelight.tables import accounts, api_keys
 
 OWNER_ID = "owner"
@@ -55,9 +56,7 @@ class Accounts:
     async def authenticate(self, token: str) -> Account:
         """Return the account of a key. Raises Unauthorized, the same for an unknown and a revoked one."""
         digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
-        values = {"prefix": token[:PREFIX_LENGTH]}
-        rows = await self._database.read(lambda connection: connection.execute(_KEYS, values).all())
-        for row in rows:
+        for row in await self._database.rows(_KEYS, {"prefix": token[:PREFIX_LENGTH]}):
             if hmac.compare_digest(row.sha256, digest):
                 return Account(row.id, row.email, row.unmetered)
         raise Unauthorized
@@ -87,7 +86,7 @@ def _insert_if_new(connection: Connection, table: sa.Table, row: Json) -> bool:
     return connection.execute(insert(table).values(row).on_conflict_do_nothing()).rowcount == 1
 
 
-_KEYS = (
+_KEYS = Statement(
     sa.select(api_keys.c.sha256, accounts.c.id, accounts.c.email, accounts.c.unmetered)
     .join_from(api_keys, accounts)
     .where(api_keys.c.prefix == bindparam("prefix"), api_keys.c.revoked_at.is_(None))

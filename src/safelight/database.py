@@ -1,7 +1,7 @@
-"""One database, SQLite or Postgres, behind `read` and `write`.
+"""One database, SQLite or Postgres. Every query is written once, as SQLAlchemy expressions.
 
-Both take a plain function over a SQLAlchemy connection, so every query is written once. A function runs its
-statements to the end, keeps no result open, and leaves commit and rollback to `write`.
+`rows` and `change` run prepared statements at the driver's own speed: the queue's way. `read` and `write`
+take any function over a SQLAlchemy connection; it keeps no result open and leaves commit and rollback alone.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from safelight import migrations
 from safelight.errors import SettingsError
+from safelight.statements import Call, Statement, Values
 
 T = TypeVar("T")
 RETRY_AFTER_S = 2
@@ -30,7 +31,7 @@ class Database(ABC):
 
         Raises Unavailable when it cannot be reached.
         """
-        database = _connect(url)
+        database = await _connect(url)
         try:
             await database.write(migrations.upgrade)
         except BaseException:
@@ -39,23 +40,32 @@ class Database(ABC):
         return database
 
     @abstractmethod
+    async def rows(self, statement: Statement, values: Values) -> list[Any]:
+        """Run a query. Returns named tuples. Raises Unavailable."""
+
+    @abstractmethod
+    async def change(self, guard: Call, *then: Call) -> Any | None:
+        """Run statements in one transaction. When the first returns no row, the others are left out.
+
+        Returns the first one's row. When this returns, the change survives a power loss. It goes on when the
+        caller is cancelled. Raises Unavailable or StorageFull, or what the database refused. After
+        Unavailable the change may have happened, as after any lost answer.
+        """
+
+    @abstractmethod
     async def read(self, function: Callable[[Connection], T]) -> T:
-        """Run one query. Raises Unavailable; may be run again after a lost connection."""
+        """Run queries. Raises as `rows` does."""
 
     @abstractmethod
     async def write(self, function: Callable[[Connection], T]) -> T:
-        """Run `function` in one transaction; when this returns, the change survives a power loss.
-
-        The write goes on when the caller is cancelled. Raises what `function` raises, with nothing changed,
-        Unavailable or StorageFull. After Unavailable the change may have happened, as after any lost answer.
-        """
+        """Run `function` in one transaction, as `change` does; what it raises undoes it."""
 
     @abstractmethod
     async def close(self) -> None:
         """Finish the writes under way and close all connections."""
 
 
-def _connect(url: str) -> Database:
+async def _connect(url: str) -> Database:
     # Imported late: whoever runs on SQLite never pays for asyncpg.
     if url.startswith("sqlite:///"):
         from safelight.sqlite import SqliteDatabase
@@ -64,5 +74,5 @@ def _connect(url: str) -> Database:
     if url.startswith(("postgresql://", "postgres://")):
         from safelight.postgres import PostgresDatabase
 
-        return PostgresDatabase(url)
+        return await PostgresDatabase.connect(url)
     raise SettingsError("the database URL must start with postgresql:// or sqlite:///")

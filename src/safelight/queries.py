@@ -1,18 +1,21 @@
-"""Every statement on jobs and files, built once: SQLAlchemy then compiles each a single time.
+"""Every statement on jobs and files, built once.
 
 A worker's statements are fenced: they touch only a job that is in progress, by this worker, in this attempt.
 """
 
 from __future__ import annotations
 
+from functools import cache
+
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from safelight.jobs import MAX_ATTEMPTS, JobStatus
-from safelight.tables import IN_PROGRESS, IN_QUEUE, JSON, UtcDateTime, files, jobs
+from safelight.statements import Statement
+from safelight.tables import IN_PROGRESS, IN_QUEUE, JsonText, UtcDateTime, files, jobs
 
 _now = bindparam("now", type_=UtcDateTime)
-_why = bindparam("why", type_=JSON)
+_why = bindparam("why", type_=JsonText)
 _this = jobs.c.id == bindparam("job")
 _of_account = jobs.c.account_id == bindparam("account")
 _this_attempt = sa.and_(_this, IN_PROGRESS, jobs.c.attempt == bindparam("of_attempt"))
@@ -21,49 +24,58 @@ _ours = sa.and_(_this_attempt, jobs.c.worker_id == bindparam("worker"))
 
 # --- Files ---
 
-ADD_FILE = sa.insert(files)
-GET_FILE = sa.select(files).where(files.c.id == bindparam("file"))
+ADD_FILE = Statement(sa.insert(files).returning(files.c.id), columns=files.columns.keys())
+GET_FILE = Statement(sa.select(files).where(files.c.id == bindparam("file")))
 
 # --- Reading jobs ---
 
-GET = sa.select(jobs).where(_this, _of_account)
-RUNNING = sa.select(jobs.c.id, jobs.c.attempt, jobs.c.heartbeats).where(IN_PROGRESS)
+GET = Statement(sa.select(jobs).where(_this, _of_account))
+RUNNING = Statement(sa.select(jobs.c.id, jobs.c.attempt, jobs.c.heartbeats).where(IN_PROGRESS))
 
 _queued = jobs.alias("queued")
-POSITION = (
-    sa.select(sa.func.count())
+POSITION = Statement(
+    sa.select(sa.func.count().label("ahead"))
     .select_from(_queued)
     .where(IN_QUEUE, _queued.c.seq < sa.select(jobs.c.seq).where(_this).scalar_subquery())
 )
 
 # --- Transitions: each returns a row when it happened ---
 
-ADD = sa.insert(jobs)
-
-_next = (
-    sa.select(_queued.c.seq)
-    .where(IN_QUEUE, _queued.c.model_id.in_(bindparam("model_ids", expanding=True)))
-    .order_by(_queued.c.seq)
-    .limit(1)
-    .with_for_update(skip_locked=True)  # SQLite has one writer and leaves this out.
-    .scalar_subquery()
+ADD = Statement(
+    sa.insert(jobs).returning(jobs.c.seq),
+    columns=(
+        *("id", "account_id", "model_id", "input", "status", "attempt", "cost"),
+        *("cancel_requested", "heartbeats", "deadline_at", "created_at"),
+    ),
 )
-CLAIM = (
-    sa.update(jobs)
-    .where(jobs.c.seq == _next)
-    .values(
-        status=JobStatus.IN_PROGRESS,
-        attempt=jobs.c.attempt + 1,
-        worker_id=bindparam("worker"),
-        # A heartbeat of its own: what maintenance saw of an earlier attempt never fits this one.
-        heartbeats=jobs.c.heartbeats + 1,
-        heartbeat_at=_now,
-        started_at=_now,
+
+
+@cache
+def claim(models: int) -> Statement:
+    """Return the claim among so many models: `model_0`, `model_1` …"""
+    names = [bindparam(f"model_{number}", type_=sa.Text) for number in range(models)]
+    oldest = (
+        sa.select(_queued.c.seq)
+        .where(IN_QUEUE, _queued.c.model_id.in_(names))
+        .order_by(_queued.c.seq)
+        .limit(1)
+        .with_for_update(skip_locked=True)  # SQLite has one writer and leaves this out.
+        .scalar_subquery()
     )
-    .returning(jobs)
-)
+    return Statement(sa.update(jobs).where(jobs.c.seq == oldest).values(_CLAIMED).returning(jobs))
 
-HEARTBEAT = (
+
+_CLAIMED = {
+    "status": JobStatus.IN_PROGRESS,
+    "attempt": jobs.c.attempt + 1,
+    "worker_id": bindparam("worker"),
+    # A heartbeat of its own: what maintenance saw of an earlier attempt never fits this one.
+    "heartbeats": jobs.c.heartbeats + 1,
+    "heartbeat_at": _now,
+    "started_at": _now,
+}
+
+HEARTBEAT = Statement(
     sa.update(jobs)
     .where(_ours)
     .values(
@@ -75,26 +87,26 @@ HEARTBEAT = (
     .returning(jobs.c.cancel_requested)
 )
 
-CANCEL = (
+CANCEL = Statement(
     sa.update(jobs)
     .where(_this, _of_account, IN_QUEUE)
     .values(status=JobStatus.CANCELLED, finished_at=_now)
-    .returning(jobs.c.status)
+    .returning(jobs)
 )
 
-COMPLETE = (
+COMPLETE = Statement(
     sa.update(jobs)
     .where(_ours)
     .values(
         status=JobStatus.COMPLETED,
-        outputs=bindparam("shown", type_=JSON),
-        report=bindparam("how", type_=JSON),
+        outputs=bindparam("shown", type_=JsonText),
+        report=bindparam("how", type_=JsonText),
         finished_at=_now,
     )
     .returning(jobs.c.status)
 )
 
-FAIL = (
+FAIL = Statement(
     sa.update(jobs)
     .where(_ours)
     .values(status=JobStatus.FAILED, error=_why, finished_at=_now)
@@ -102,7 +114,7 @@ FAIL = (
 )
 
 _fresh = {"worker_id": None, "started_at": None, "progress_step": None, "progress_steps": None}
-RELEASE = (
+RELEASE = Statement(
     sa.update(jobs)
     .where(_ours)
     .values(status=JobStatus.IN_QUEUE, attempt=jobs.c.attempt - 1, **_fresh)
@@ -120,5 +132,5 @@ _lost = (
     )
     .returning(jobs.c.status)
 )
-LOSE_OWN = _lost.where(_ours)
-LOSE_SILENT = _lost.where(_this_attempt, jobs.c.heartbeats == bindparam("seen_heartbeats"))
+LOSE_OWN = Statement(_lost.where(_ours))
+LOSE_SILENT = Statement(_lost.where(_this_attempt, jobs.c.heartbeats == bindparam("seen_heartbeats")))

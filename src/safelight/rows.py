@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row
-
 from safelight.jobs import Job, JobError, JobStatus, Json, Output, Progress, Report
 
 
@@ -26,7 +24,7 @@ def row_of(job: Job) -> Json:
     }
 
 
-def job_of(row: Row[Any]) -> Job:
+def job_of(row: Any) -> Job:
     """Return the job of a complete row."""
     return Job(
         id=row.id,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
@@ -52,8 +54,22 @@ class Usd(sa.TypeDecorator[Decimal]):
         return None if value is None else Decimal(value) / 1_000_000
 
 
+class JsonText(sa.TypeDecorator[Any]):
+    """A JSON value as text, the same bytes in every database."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Write it; None is null."""
+        return None if value is None else json.dumps(value, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """Read it."""
+        return None if value is None else json.loads(value)
+
+
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-JSON = sa.JSON(none_as_null=True)
 
 metadata = sa.MetaData(
     naming_convention={
@@ -90,15 +106,15 @@ jobs = sa.Table(
     sa.Column("id", sa.Text, nullable=False, unique=True),
     sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
     sa.Column("model_id", sa.Text, nullable=False),
-    sa.Column("input", JSON, nullable=False),
+    sa.Column("input", JsonText, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("cost", Usd, nullable=False),
     sa.Column("progress_step", sa.Integer),
     sa.Column("progress_steps", sa.Integer),
-    sa.Column("outputs", JSON),
-    sa.Column("error", JSON),
-    sa.Column("report", JSON),
+    sa.Column("outputs", JsonText),
+    sa.Column("error", JsonText),
+    sa.Column("report", JsonText),
     sa.Column("worker_id", sa.Text),
     sa.Column("cancel_requested", sa.Boolean, nullable=False),
     sa.Column("heartbeats", BIG, nullable=False),
