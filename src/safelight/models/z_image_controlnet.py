@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+from PIL.Image import Resampling
 from pydantic import model_validator
 
 from safelight.complaints import Refused
@@ -26,8 +27,11 @@ from safelight.inputs import (
     seed_field,
 )
 from safelight.models._z_image import Z_IMAGE_WEIGHTS
-from safelight.models.base import Model
+from safelight.models.base import LoadContext, Model, Run
 from safelight.texts import Text
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _EXAMPLE_PROMPT = (
     "ultra-realistic interior rendering of a modern minimalist apartment living space with floor-to-"
@@ -171,3 +175,54 @@ class ZImageControlNet(Model):
     weights = Z_IMAGE_WEIGHTS
     gpu_memory_gib = 28.0
     Input = ControlNetInput
+
+    def load(self, context: LoadContext) -> Any:
+        """Build diffusers' pipeline, with a ControlNet that can be silent in some steps."""
+        from diffusers import (
+            AutoencoderTiny,
+            FlowMatchEulerDiscreteScheduler,
+            ZImageControlNetPipeline,
+            ZImageTransformer2DModel,
+        )
+        from transformers import Qwen2Tokenizer, Qwen3Model
+
+        from safelight.engine.control import WindowedControlNet
+
+        pipeline = ZImageControlNetPipeline(
+            scheduler=context.part("scheduler", FlowMatchEulerDiscreteScheduler),
+            vae=context.part("vae", AutoencoderTiny),
+            text_encoder=context.part("text_encoder", Qwen3Model),
+            tokenizer=context.part("tokenizer", Qwen2Tokenizer),
+            transformer=context.part("transformer", ZImageTransformer2DModel),
+            controlnet=context.part("controlnet", WindowedControlNet),
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    def generate(self, pipeline: Any, request: ControlNetInput, run: Run) -> list[Image.Image]:
+        """Draw one image of exactly the asked size in the structure of the control image."""
+        from safelight.engine import z_image
+        from safelight.engine.control import Window, canny
+
+        (picture,) = run.images["image_url"]
+        canvas = z_image.canvas(pipeline, request.image_size, picture)
+        guide = picture.resize(canvas.asked, Resampling.LANCZOS)
+        if request.preprocess == "canny":
+            guide = canny(guide)
+        if z_image.is_cut(pipeline, request.prompt):
+            run.note(f"The prompt was cut after {z_image.MAX_TOKENS} tokens.")
+        silent = request.control_scale == 0
+        window = Window(
+            request.control_start, 0 if silent else request.control_end, request.num_inference_steps
+        )
+        with pipeline.controlnet.within(window):
+            image = z_image.draw(
+                pipeline,
+                run,
+                canvas,
+                prompt=request.prompt,
+                control_image=canvas.extend(guide),
+                controlnet_conditioning_scale=request.control_scale,
+                num_inference_steps=request.num_inference_steps,
+            )
+        return [image]

@@ -1,0 +1,59 @@
+"""What the Z-Image pipelines have in common: sizes, the length of prompts, and one call that draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from PIL import Image
+
+from safelight.engine.canvas import Canvas, asked_size, working_size
+from safelight.models.base import Run
+
+MAX_TOKENS = 512
+"""What the pipelines cut a prompt to, its chat template included, without a word."""
+
+
+def canvas(pipeline: Any, image_size: str, image: Image.Image) -> Canvas:
+    """The sizes that a request means: the asked one, and the next that the loaded pipeline can work at."""
+    multiple = pipeline.vae_scale_factor * 2
+    # Positions are looked up in tables: one row per token, one token per multiple of pixels.
+    longest_side = min(pipeline.transformer.axes_lens[1:]) * multiple
+    asked = asked_size(image_size, image, longest_side)
+    return Canvas(asked, working_size(asked, multiple))
+
+
+def is_cut(pipeline: Any, prompt: str) -> bool:
+    """Whether the pipeline will use only the beginning of the prompt."""
+    text = pipeline.tokenizer.apply_chat_template(
+        [{"role": "user", "content": prompt}],
+        tokenize=False,
+        add_generation_prompt=True,
+        enable_thinking=True,
+    )
+    return len(pipeline.tokenizer(text).input_ids) > MAX_TOKENS
+
+
+def draw(pipeline: Any, run: Run, canvas: Canvas, **arguments: Any) -> Image.Image:
+    """Call the pipeline as it is, report each step, and crop to the asked size.
+
+    arguments: those of the call beyond size, noise and guidance, which Turbo is distilled without.
+    """
+    width, height = canvas.working
+    steps = arguments["num_inference_steps"]
+
+    def on_step_end(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        run.on_step(step + 1, steps)
+        return tensors
+
+    with torch.inference_mode():
+        drawn = pipeline(
+            width=width,
+            height=height,
+            guidance_scale=0.0,
+            generator=run.generator,
+            callback_on_step_end=on_step_end,
+            **arguments,
+        )
+    image: Image.Image = drawn.images[0]
+    return canvas.crop(image)
