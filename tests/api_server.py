@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -113,25 +114,28 @@ async def _serve(settings: Settings, note: Callable[..., None]) -> None:
         async with open_services(settings) as services:
             await services.accounts.ensure_owner(OWNER_KEY)
             await add_account(services, NEIGHBOUR_ID, NEIGHBOUR_KEY)
-            server = uvicorn.Server(server_config(create_app(services), "127.0.0.1", 0))
-            task = asyncio.create_task(server.serve())
-            while not server.started:
-                await asyncio.sleep(0.005)
-            port = server.servers[0].sockets[0].getsockname()[1]
-            note(
-                url=f"http://127.0.0.1:{port}",
-                services=services,
-                loop=asyncio.get_running_loop(),
-                server=server,
-            )
-            await task
+            await _NotingServer(server_config(create_app(services), "127.0.0.1", 0), services, note).serve()
     except BaseException as error:
         note(error=error)
-        raise
+
+
+class _NotingServer(uvicorn.Server):
+    """Says where it listens once it does."""
+
+    def __init__(self, config: uvicorn.Config, services: Services, note: Callable[..., None]) -> None:
+        super().__init__(config)
+        self.services = services
+        self.note = note
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        port = self.servers[0].sockets[0].getsockname()[1]
+        loop = asyncio.get_running_loop()
+        self.note(url=f"http://127.0.0.1:{port}", services=self.services, loop=loop, server=self)
 
 
 async def add_account(services: Services, account_id: str, key: str, revoked: bool = False) -> None:
-    """Add a metered account with a key."""
+    """Add a metered account with a key, unless it is there."""
     now = datetime.now(UTC)
     row = {"id": account_id, "email": f"{account_id}@example.org", "unmetered": False, "created_at": now}
     key_row = {
@@ -143,7 +147,8 @@ async def add_account(services: Services, account_id: str, key: str, revoked: bo
     }
 
     def insert(connection: sa.Connection) -> None:
-        connection.execute(sa.insert(accounts).values(row))
-        connection.execute(sa.insert(api_keys).values(key_row))
+        if not connection.execute(sa.select(accounts).where(accounts.c.id == account_id)).first():
+            connection.execute(sa.insert(accounts).values(row))
+            connection.execute(sa.insert(api_keys).values(key_row))
 
     await services.database.write(insert)

@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from safelight import __version__
 from safelight.api import account, files, health, models, requests
@@ -44,4 +45,12 @@ def create_app(services: Services) -> FastAPI:
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        error = HTTPException(405, headers={"allow": ", ".join(_allowed_methods(request))})
     return error_answer(error)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """What this path answers to: the framework names the methods of its first route only."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in routes for method in route.methods})

@@ -9,6 +9,7 @@ import re
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from safelight.api.documentation import in_path
 from safelight.api.routing import new_router
 from safelight.api.services import services
 from safelight.api.wire import EXTENSIONS
@@ -27,7 +28,12 @@ _HEADERS = {
 }
 
 
-@router.get("/files/{name}", tags=["files"], responses={200: {"content": {"image/*": {}}}})
+@router.get(
+    "/files/{name}",
+    tags=["files"],
+    responses={200: {"content": {"image/*": {}}}},
+    openapi_extra={"parameters": [in_path("name")]},
+)
 async def file(request: Request) -> Response:
     """Give a stored image; its URL is in a result, and no key is needed."""
     match = _NAME.fullmatch(request.path_params["name"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -38,9 +38,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open the database (creating it where it is missing) and what stands on it; close it at the end."""
     catalogue = load_catalogue(settings.models_dir)
     files = LocalFiles(settings.files_dir)
-    waker = open_waker(settings.database)
-    database = await Database.open(settings.database)
-    try:
+    async with AsyncExitStack() as opened:
+        database = await Database.open(settings.database)
+        opened.push_async_callback(database.close)
+        waker = open_waker(settings.database)
+        opened.push_async_callback(waker.close)
         yield Services(
             settings=settings,
             database=database,
@@ -50,9 +52,6 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             fetcher=Fetcher(settings.fetch_allow),
             catalogue=catalogue,
         )
-    finally:
-        await waker.close()
-        await database.close()
 
 
 def services(request: Request) -> Services:
