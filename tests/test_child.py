@@ -20,6 +20,7 @@ from safelight.engine.parent import (
 )
 from safelight.engine.protocol import Generate, Setup, read_pixels
 from safelight.jobs import Progress
+from tests.processes import is_alive, is_zombie, until_gone
 
 MODELS = Path(__file__).parent / "models"
 SETUP = Setup(device="cpu", models_dir=str(MODELS))
@@ -43,19 +44,8 @@ async def run(child, folder, model_id="test/instant", images=None, **values):
     return done
 
 
-def is_alive(pid):
-    """Whether a process is there; a zombie is one."""
-    return Path(f"/proc/{pid}").exists()
-
-
 def status_of(pid):
     return Path(f"/proc/{pid}/status").read_text()
-
-
-async def until_gone(*pids, timeout_s=10):
-    async with asyncio.timeout(timeout_s):
-        while any(is_alive(pid) for pid in pids):  # noqa: ASYNC110 - nothing tells when a stranger ends
-            await asyncio.sleep(0.02)
 
 
 async def test_a_job_leaves_its_pixels_in_its_folder(child, tmp_path):
@@ -126,6 +116,7 @@ async def test_a_child_that_dies_or_hangs_is_replaced(child, tmp_path, model):
         await run(child, tmp_path, model)
     assert child.pid is None
     assert not is_alive(first)
+    assert not is_zombie(first)
     await child.start()
     assert child.pid != first
     assert await run(child, tmp_path)
@@ -225,7 +216,7 @@ async def test_a_model_that_needs_no_torch_does_not_import_it(child, tmp_path):
 async def test_a_killed_child_takes_its_processes_along(child, tmp_path):
     with pytest.raises(ChildDied):
         await run(child, tmp_path, "test/leaves-process", prompt=str(tmp_path / "pid"))
-    await until_gone(int((tmp_path / "pid").read_text()))
+    await until_gone([int((tmp_path / "pid").read_text())])
 
 
 @pytest.mark.parametrize("model", ["test/leaves-process", "test/hangs-in-c"])
@@ -255,7 +246,7 @@ async def test_a_child_ends_when_its_parent_is_killed(tmp_path, model):
     finally:
         parent.kill()
         await parent.wait()
-    await until_gone(*pids)
+    await until_gone(pids)
 
 
 async def test_a_cancelled_job_ends_its_child(child, tmp_path):

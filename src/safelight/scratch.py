@@ -34,7 +34,7 @@ def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock; the kernel lets go of it when the process ends. Raises OSError when it is held."""
+    """Hold a folder's lock, which ends with the process. Raises OSError when another process holds it."""
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

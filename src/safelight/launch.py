@@ -1,0 +1,209 @@
+"""Start workers: one in this process, or several as processes that are watched and restarted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import structlog
+
+from safelight.database import Database
+from safelight.engine.parent import Child
+from safelight.engine.protocol import Setup
+from safelight.errors import Unavailable
+from safelight.fetch import Fetcher
+from safelight.files import LocalFiles
+from safelight.jobs import new_id
+from safelight.models import load_catalogue
+from safelight.scratch import scratch_folder
+from safelight.settings import PREFIX, Settings
+from safelight.store import Store
+from safelight.waiting import backoff, unless
+from safelight.wake import open_waker
+from safelight.worker import Pace, Worker
+
+log = structlog.get_logger(__name__)
+
+HEALTHY_AFTER_S = 60
+"""A worker that lived this long is restarted at once; one that keeps dying waits longer each time."""
+ORPHAN_S = 8
+"""How long a worker whose supervisor was killed may take to give its jobs back."""
+
+
+# --- One worker in this process -----------------------------------------------------------------------
+
+
+async def run_worker(settings: Settings) -> None:
+    """Run one worker until SIGTERM or SIGINT, or until whoever supervises it through a pipe is gone."""
+    stop, at_once = asyncio.Event(), asyncio.Event()
+    _end_on_signals(stop, at_once)
+    _end_without_supervisor(stop, at_once)
+    worker_id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[:6]}"
+    database = await _open_database(settings.database, stop)
+    if database is None:
+        return
+    waker = open_waker(settings.database)
+    try:
+        with scratch_folder(settings.data_dir / "scratch", worker_id) as scratch:
+            worker = Worker(
+                worker_id,
+                store=Store(database, waker),
+                files=LocalFiles(settings.files_dir),
+                fetcher=Fetcher(settings.fetch_allow),
+                catalogue=load_catalogue(settings.models_dir),
+                child=Child(
+                    Setup(settings.device, str(settings.models_dir) if settings.models_dir else None)
+                ),
+                waker=waker,
+                scratch=scratch,
+            )
+            await worker.run(stop, at_once)
+    finally:
+        await waker.close()
+        await database.close()
+
+
+async def _open_database(url: str, stop: asyncio.Event) -> Database | None:
+    """The open database, as soon as it can be reached. None: `stop` came first."""
+    for delay_s in backoff():
+        try:
+            return await Database.open(url)
+        except Unavailable as error:
+            log.warning("database_away", reason=str(error))
+        if not await unless(stop, asyncio.sleep(delay_s)):
+            break
+    return None
+
+
+def _end_on_signals(stop: asyncio.Event, at_once: asyncio.Event) -> None:
+    """The first signal drains, the second one does not wait."""
+
+    def heard() -> None:
+        (at_once if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, heard)
+
+
+def _end_without_supervisor(stop: asyncio.Event, at_once: asyncio.Event) -> None:
+    """Watch standard input, if it is a pipe: its end is the end of the process that holds the other side."""
+    if not _is_pipe(0):
+        return
+    loop = asyncio.get_running_loop()
+
+    def heard() -> None:
+        if os.read(0, 1024):
+            return
+        loop.remove_reader(0)
+        stop.set()
+        at_once.set()
+        loop.call_later(ORPHAN_S, os._exit, 1)
+
+    loop.add_reader(0, heard)
+
+
+def _is_pipe(descriptor: int) -> bool:
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+# --- Several workers ----------------------------------------------------------------------------------
+
+
+class Workers:
+    """The worker processes of this machine: started, restarted when they die, stopped together.
+
+    They hold the other end of a pipe to this process, so that none outlives it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._environments = [
+            worker_environment(settings) | device for device in devices(settings) * settings.workers
+        ]
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Start them all; returns at once."""
+        self._tasks = [asyncio.create_task(self._keep(environment)) for environment in self._environments]
+
+    async def stop(self) -> None:
+        """Let them finish or give back what they run, then end them."""
+        self._stop.set()
+        await asyncio.gather(*self._tasks)
+
+    async def _keep(self, environment: dict[str, str]) -> None:
+        delays = backoff(longest_s=30)
+        loop = asyncio.get_running_loop()
+        while not self._stop.is_set():
+            started_s = loop.time()
+            process = await _spawn(environment)
+            if not await unless(self._stop, process.wait()):
+                await _end(process)
+                return
+            log.error("worker_died", pid=process.pid, returncode=process.returncode)
+            if loop.time() - started_s > HEALTHY_AFTER_S:
+                delays = backoff(longest_s=30)
+            await unless(self._stop, asyncio.sleep(next(delays)))
+
+
+async def _spawn(environment: dict[str, str]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "safelight", "worker"),
+        stdin=asyncio.subprocess.PIPE,
+        env=environment,
+        start_new_session=True,  # Ctrl-C is for the supervisor, which drains
+    )
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a worker: it may drain twice (what runs, what is given back), then it is killed."""
+    if process.returncode is None:
+        process.terminate()
+    try:
+        async with asyncio.timeout(2 * Pace.drain_s + ORPHAN_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def worker_environment(settings: Settings) -> dict[str, str]:
+    """This process's environment, with its settings in it and without the owner's key."""
+    given = {
+        "DATA_DIR": str(settings.data_dir),
+        "DATABASE_URL": settings.database_url,
+        "WEIGHTS": settings.weights.value,
+        "DEVICE": settings.device,
+        "MODELS_DIR": str(settings.models_dir) if settings.models_dir else "",
+        "FETCH_ALLOW": ",".join(settings.fetch_allow),
+    }
+    others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return others | {PREFIX + name: value for name, value in given.items() if value}
+
+
+def devices(settings: Settings) -> list[dict[str, str]]:
+    """What to add to the environment of each worker, so that each has a device: one GPU, or the CPU."""
+    if settings.device != "auto":
+        return [{}]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible is not None else map(str, range(_count_gpus()))
+    return [{"CUDA_VISIBLE_DEVICES": name} for name in names] or [{}]
+
+
+def _count_gpus() -> int:
+    """How many GPUs the driver shows; torch would take seconds to say."""
+    listed = Path("/proc/driver/nvidia/gpus")
+    if listed.is_dir():
+        return len(list(listed.iterdir()))
+    if tool := shutil.which("nvidia-smi"):
+        answer = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=10)  # noqa: S603
+        return sum(line.startswith("GPU ") for line in answer.stdout.splitlines())
+    return 0
