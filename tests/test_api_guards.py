@@ -261,7 +261,7 @@ def test_an_unexpected_error_is_500_without_details_and_logged_without_values(tm
         answer = client.get("/v1/requests/secret-id/status?token=secret")
     error_of(answer, 500, "internal_error", 500001)
     (entry,) = [log for log in logs if log["event"] == "unexpected_error"]
-    assert entry["route"] == "/v1/requests/{request_id}/status"
+    assert entry["endpoint"] == "status"
     assert entry["error"] == "TypeError"
     assert "secret" not in str(entry)
 

@@ -33,10 +33,15 @@ GET = Statement(sa.select(jobs).where(_this, _of_account))
 RUNNING = Statement(sa.select(jobs.c.id, jobs.c.attempt, jobs.c.heartbeats).where(IN_PROGRESS))
 
 _queued = jobs.alias("queued")
-POSITION = Statement(
-    sa.select(sa.func.count().label("ahead"))
+_ahead = (
+    sa.select(sa.func.count())
     .select_from(_queued)
-    .where(IN_QUEUE, _queued.c.seq < sa.select(jobs.c.seq).where(_this).scalar_subquery())
+    .where(IN_QUEUE, _queued.c.seq < jobs.c.seq)
+    .correlate(jobs)
+    .scalar_subquery()
+)
+STANDING = Statement(
+    sa.select(jobs.c.status, sa.case((IN_QUEUE, _ahead)).label("ahead")).where(_this, _of_account)
 )
 
 # --- Transitions: each returns a row when it happened ---

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from safelight.api.answers import json_answer
 from safelight.api.documentation import documented
-from safelight.api.routing import new_router
 from safelight.api.services import account
 from safelight.api.shapes import Balance, Me
 from safelight.api.wire import balance_of, identity_of
 
-router = new_router()
+router = APIRouter()
 
 
 @router.get("/v1/balance", **documented(Balance, "account"))

@@ -6,10 +6,10 @@ import traceback
 from collections.abc import Mapping
 
 import structlog
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from safelight.api.wire import error_body, to_bytes
@@ -67,6 +67,8 @@ class ErrorAnswers:
         except ClientDisconnect:
             return
         except Exception as error:
+            if isinstance(error, HTTPException) and error.status_code == 405:
+                error = HTTPException(405, headers={"allow": ", ".join(_allowed_methods(scope))})
             answer = error_answer(error)
             if answer.status_code == 500:
                 _log_unexpected(scope, error)
@@ -90,20 +92,25 @@ def error_answer(error: Exception) -> Response:
 def _as_ours(error: Exception) -> SafelightError:
     if isinstance(error, SafelightError) and error.http_status != 500:
         return error
-    if isinstance(error, HTTPException | RequestValidationError):
-        return _FRAMEWORKS_OWN.get(getattr(error, "status_code", 422), InvalidInput)()
+    if isinstance(error, HTTPException):
+        return _ROUTERS_OWN.get(error.status_code, InvalidInput)()
     return SafelightError("Something went wrong here; the server's log has the details.")
 
 
-_FRAMEWORKS_OWN = {404: NotFound, 405: MethodNotAllowed}
+_ROUTERS_OWN = {404: NotFound, 405: MethodNotAllowed}
+
+
+def _allowed_methods(scope: Scope) -> list[str]:
+    """What this path answers to: the router names the methods of the first route that fits only."""
+    routes = [route for route in scope["router"].routes if route.matches(scope)[0] is not Match.NONE]
+    return sorted({method for route in routes for method in route.methods})
 
 
 def _log_unexpected(scope: Scope, error: Exception) -> None:
-    route = getattr(scope.get("route"), "path", None)
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     log.error(
         "unexpected_error",
-        route=route,
+        endpoint=getattr(scope.get("endpoint"), "__name__", None),
         method=scope.get("method"),
         error=type(error).__name__,
         at=[f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames],

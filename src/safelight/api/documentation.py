@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI
-
 from safelight.api.shapes import ErrorBody
 from safelight.jobs import Json
 
@@ -40,15 +38,3 @@ def in_query(name: str, kind: str) -> Json:
 
 
 LANG = in_query("lang", "string")
-
-
-def add_security(app: FastAPI) -> None:
-    """Name the bearer scheme that the routes refer to."""
-    plain = app.openapi
-
-    def openapi() -> Json:
-        document = plain()
-        document.setdefault("components", {})["securitySchemes"] = BEARER
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

@@ -6,16 +6,16 @@ import asyncio
 import os
 import re
 
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from safelight.api.documentation import in_path
-from safelight.api.routing import new_router
 from safelight.api.services import services
 from safelight.api.wire import EXTENSIONS
 from safelight.errors import NotFound
 
-router = new_router()
+router = APIRouter()
 
 _NAME = re.compile(r"([A-Za-z0-9_-]{22})\.([a-z]{3,4})")
 

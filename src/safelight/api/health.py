@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from safelight.api.answers import json_answer
-from safelight.api.routing import new_router
 from safelight.api.services import services
 
-router = new_router()
+router = APIRouter()
 
 
 @router.get("/healthz", tags=["health"])

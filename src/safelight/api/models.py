@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -9,14 +10,13 @@ from safelight.api.answers import json_answer
 from safelight.api.body import read_json_body
 from safelight.api.documentation import BODY, LANG, documented, in_path, in_query
 from safelight.api.parameters import flag, whole_number
-from safelight.api.routing import new_router
 from safelight.api.services import account, base_url, language, request_base_url, services
 from safelight.api.shapes import CataloguePage, Categories, Entry, Submitted
 from safelight.api.submission import Submission
 from safelight.api.wire import catalogue_entry, catalogue_page, submitted
 from safelight.models.base import Model
 
-router = new_router()
+router = APIRouter()
 
 MAX_OFFSET = 10**9
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from safelight.api.answers import json_answer
 from safelight.api.documentation import documented, in_path, in_query
 from safelight.api.parameters import flag
-from safelight.api.routing import new_router
 from safelight.api.services import account, base_url, services
 from safelight.api.shapes import Cancellation, RequestStatus, Result
 from safelight.api.wire import cancellation, result_of, status_of
 from safelight.errors import NotFound
-from safelight.jobs import Job, JobStatus
 
-router = new_router()
+router = APIRouter()
 
 _REQUEST_ID = in_path("request_id")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -26,10 +25,11 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 @router.get("/v1/requests/{request_id}/status", **documented(RequestStatus, "requests", _REQUEST_ID))
 async def status(request: Request) -> Response:
     """Tell where a request is; poll this until it says `completed` or `cancelled`."""
-    job = await _job(request)
-    queued = job.status is JobStatus.IN_QUEUE
-    position = await services(request).store.queue_position(job) if queued else None
-    return json_answer(status_of(job, position, base_url(request)))
+    request_id = _request_id(request)
+    standing = await services(request).store.standing(request_id, account(request).id)
+    if standing is None:
+        raise NotFound(_UNKNOWN)
+    return json_answer(status_of(request_id, standing, base_url(request)))
 
 
 @router.get(
@@ -39,7 +39,9 @@ async def status(request: Request) -> Response:
 async def result(request: Request) -> Response:
     """Give the output of a request, why it failed, or how far it is."""
     include_cost = flag(request, "include_cost")
-    job = await _job(request)
+    job = await services(request).store.get(_request_id(request), account(request).id)
+    if job is None:
+        raise NotFound(_UNKNOWN)
     return json_answer(result_of(job, base_url(request), include_cost=include_cost))
 
 
@@ -56,13 +58,6 @@ async def cancel(request: Request) -> Response:
 
 
 _UNKNOWN = "There is no such request."
-
-
-async def _job(request: Request) -> Job:
-    job = await services(request).store.get(_request_id(request), account(request).id)
-    if job is None:
-        raise NotFound(_UNKNOWN)
-    return job
 
 
 def _request_id(request: Request) -> str:

@@ -16,6 +16,7 @@ from safelight.errors import SafelightError
 from safelight.jobs import Job, JobStatus, Json
 from safelight.models.base import Model
 from safelight.schema import OUTPUT_SCHEMA, published_schema
+from safelight.store import Standing
 from safelight.texts import Language
 
 MAX_ERROR_BYTES = 4096
@@ -39,7 +40,7 @@ def to_bytes(content: object) -> bytes:
 
 def submitted(job: Job, base_url: str) -> Json:
     """The answer to a submission."""
-    address = _address(job, base_url)
+    address = _address(job.id, base_url)
     return {
         "request_id": job.id,
         "status_url": f"{address}/status",
@@ -48,13 +49,15 @@ def submitted(job: Job, base_url: str) -> Json:
     }
 
 
-def status_of(job: Job, queue_position: int | None, base_url: str) -> Json:
-    """Where a request is. queue_position: jobs ahead of it, None unless it is queued."""
-    address = _address(job, base_url)
-    answer: Json = {"request_id": job.id, "status": _STATUS_WORDS.get(job.status, job.status.value)}
-    if queue_position is not None:
-        answer["queue_position"] = queue_position
-    return answer | {"status_url": f"{address}/status", "result_url": f"{address}/result"}
+def status_of(job_id: str, standing: Standing, base_url: str) -> Json:
+    """Where a request is."""
+    answer: Json = {"request_id": job_id, "status": _status_word(standing.status)}
+    if standing.ahead is not None:
+        answer["queue_position"] = standing.ahead
+    address = _address(job_id, base_url)
+    answer["status_url"] = f"{address}/status"
+    answer["result_url"] = f"{address}/result"
+    return answer
 
 
 def result_of(job: Job, base_url: str, *, include_cost: bool) -> Json:
@@ -79,13 +82,17 @@ def cancellation(job: Job) -> Json:
     done = job.status is JobStatus.CANCELLED
     return {
         "request_id": job.id,
-        "status": _STATUS_WORDS.get(job.status, job.status.value),
+        "status": _status_word(job.status),
         "outcome": "cancelled" if done else "not_cancellable",
     }
 
 
-def _address(job: Job, base_url: str) -> str:
-    return f"{base_url}/v1/requests/{job.id}"
+def _status_word(status: JobStatus) -> str:
+    return _STATUS_WORDS.get(status, status.value)
+
+
+def _address(job_id: str, base_url: str) -> str:
+    return f"{base_url}/v1/requests/{job_id}"
 
 
 def _output(job: Job, base_url: str) -> Json:
