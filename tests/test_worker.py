@@ -462,13 +462,19 @@ async def test_a_child_that_cannot_start_leaves_the_jobs_in_the_queue(bench, tmp
     assert (job.status, job.attempt) == (JobStatus.IN_QUEUE, 0)
 
 
-async def test_nothing_of_an_input_is_logged(bench):
+async def test_nothing_of_an_input_is_logged(bench, monkeypatch):
+    async def breaks(*arguments):
+        raise KeyError(arguments[0].job.input["prompt"])
+
     with capture_logs() as logs:
         bench.start()
         await bench.ended(await bench.submit("test/raises", prompt="a xylophone"))
         await bench.ended(await bench.submit("test/kills-itself", prompt="a xylophone"))
+        monkeypatch.setattr(worker_module, "fetch_images", breaks)
+        job = await bench.ended(await bench.submit(prompt="a xylophone"))
         await bench.stop()
-    assert logs
+    assert job.error.code == "internal_error"
+    assert "attempt_broke" in str(logs)
     assert "xylophone" not in str(logs)
 
 

@@ -21,6 +21,7 @@ from safelight.errors import Unavailable
 from safelight.fetch import Fetcher
 from safelight.files import LocalFiles
 from safelight.jobs import new_id
+from safelight.logs import configure_log
 from safelight.models import load_catalogue
 from safelight.scratch import scratch_folder
 from safelight.settings import PREFIX, Settings
@@ -42,6 +43,7 @@ ORPHAN_S = 8
 
 async def run_worker(settings: Settings) -> None:
     """Run one worker until SIGTERM or SIGINT, or until whoever supervises it through a pipe is gone."""
+    configure_log()
     stop, at_once = asyncio.Event(), asyncio.Event()
     _end_on_signals(stop, at_once)
     _end_without_supervisor(stop, at_once)

@@ -24,6 +24,7 @@ from safelight.errors import InternalError, SafelightError, StorageFull, Unavail
 from safelight.fetch import Fetcher
 from safelight.files import FileStore, disk_errors
 from safelight.jobs import Job, JobError
+from safelight.logs import whereabouts
 from safelight.models import Catalogue
 from safelight.prepare import fetch_images
 from safelight.store import Lease, Store
@@ -144,8 +145,8 @@ class Worker:
             await self._surely(lambda: self._store.release(job))
         except (RunFailed, SafelightError) as error:
             await self._fail(job, JobError(error.code, error.message))
-        except Exception:
-            log.exception("attempt_broke", job_id=job.id)
+        except Exception as error:
+            log.error("attempt_broke", job_id=job.id, **whereabouts(error))
             await self._fail(job, JobError(InternalError.code, InternalError().message))
         finally:
             self._leave_room(attempt)
