@@ -38,6 +38,26 @@ async def test_every_id_that_jobs_get_is_a_name(tmp_path: Path) -> None:
     assert len(all_files(tmp_path)) == 100
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_before_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalFiles(tmp_path)
+    synced: list[tuple[Path, bool]] = []
+    really = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink(), store.path(NAME).exists()))
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    await store.put(NAME, b"x")
+    bytes_, new_folder, name = synced
+    assert (bytes_[0].parent, bytes_[1]) == (tmp_path / files.PARTIAL, False)
+    assert new_folder == (tmp_path, False)
+    assert name == (tmp_path / NAME[:2], True)
+
+
 async def test_a_second_put_replaces_the_first(tmp_path: Path) -> None:
     store = LocalFiles(tmp_path)
     await store.put(NAME, b"longer than the second")

@@ -260,7 +260,7 @@ def test_of_a_multi_picture_jpeg_the_first_counts(decoded) -> None:
 
 def test_a_picture_with_something_behind_it_is_a_picture(decoded) -> None:
     """A phone's motion photo holds a video behind the JPEG; a polyglot an archive. Neither is looked at."""
-    rest = b"PK\x03\x04<script>alert(1)</script>" + b"\xff\xda" * 1000
+    rest = b"PK\x03\x04<script>alert(1)</script>" + b"\xff\xda\0\2" * 20_000
     for kind in FORMATS:
         assert decoded(saved(picture(), kind) + rest).size == (40, 24)
 
@@ -326,7 +326,7 @@ def test_the_largest_image_allowed_is_decoded(decoded) -> None:
     assert decoded(zeros_png(16_384, 3_906)).size == (16_384, 3_906)
 
 
-def test_an_image_without_pixels_is_corrupt(decoded) -> None:
+def test_an_image_without_pixels_is_corrupt(tmp_path: Path) -> None:
     jpeg = saved(picture(), "jpeg")
     frame = jpeg.index(b"\xff\xc0")
     webp = saved(picture(), "webp")
@@ -336,8 +336,10 @@ def test_an_image_without_pixels_is_corrupt(decoded) -> None:
         jpeg[: frame + 5] + b"\0\0" + jpeg[frame + 7 :],
         webp[:26] + b"\0\0" + webp[28:],
     ):
-        with pytest.raises(CorruptImage):
-            decoded(data)
+        (tmp_path / "x").write_bytes(data)
+        for judge in (decode, read_size):
+            with pytest.raises(CorruptImage):
+                judge(tmp_path / "x")
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -370,13 +372,12 @@ def test_pixels_that_unpack_to_gigabytes_stop_at_the_image(decoded) -> None:
 
 
 def test_millions_of_parts_are_refused_before_decoding(decoded, monkeypatch) -> None:
-    monkeypatch.setattr(images, "_open", lambda data: pytest.fail("decoded"))
     many = image_headers.MAX_PARTS + 1
     jpeg = saved(picture(), "jpeg")
-    for data in (
-        png(8, 8, bytes(72), extra=chunk(b"tEXt", b"a\0") * many),
-        jpeg[:2] + b"\xff\xfe\0\2" * many + jpeg[2:],
-    ):
+    bombs = [jpeg[:at] + b"\xff\xfe\0\2" * many + jpeg[at:] for at in (2, jpeg.index(b"\xff\xda"))]
+    bombs.append(png(8, 8, bytes(72), extra=chunk(b"tEXt", b"a\0") * many))
+    monkeypatch.setattr(images, "_open", lambda data: pytest.fail("decoded"))
+    for data in bombs:
         with pytest.raises(CorruptImage):
             decoded(data)
 
@@ -389,13 +390,14 @@ def test_hundreds_of_scans_are_refused_before_decoding(decoded, monkeypatch) -> 
         decoded(jpeg[:last] + jpeg[last:-2] * 200 + b"\xff\xd9")
 
 
-def test_a_header_that_contradicts_the_decoder_is_corrupt(decoded) -> None:
-    """Two frame headers: whichever a parser believes, the other one may be the bomb."""
+def test_a_header_that_contradicts_the_decoder_is_corrupt(decoded, monkeypatch) -> None:
+    """Two frame headers: we read the first, Pillow the last, and that one may be the bomb."""
     jpeg = saved(picture(), "jpeg")
     frame = jpeg.index(b"\xff\xc0")
-    small = jpeg[frame : frame + 5] + struct.pack(">HH", 8, 8) + jpeg[frame + 9 : frame + 19]
+    huge = jpeg[frame : frame + 5] + struct.pack(">HH", 60_000, 60_000) + jpeg[frame + 9 : frame + 19]
+    monkeypatch.setattr(images.JpegImageFile, "load", lambda self: pytest.fail("decoded"))
     with pytest.raises(CorruptImage):
-        decoded(jpeg[:frame] + small + jpeg[frame:])
+        decoded(jpeg[: frame + 19] + huge + jpeg[frame + 19 :])
 
 
 def damaged() -> Iterator[bytes]:

@@ -147,6 +147,21 @@ def test_a_message_says_what_would_work_and_repeats_nothing() -> None:
     assert "internal" not in raised.value.message
 
 
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("https://example.com/#x", "leave out the part from #"),
+        ("https://example.com/a b", "percent-encode"),
+        ("https://example.com/" + "a" * 9000, "8192 characters"),
+        ("https://example.com:99999/", "1 to 65535"),
+        ("https://127.1/", "number"),
+    ],
+)
+def test_a_refusal_names_its_reason(text: str, advice: str) -> None:
+    with pytest.raises(UrlNotAllowed, match=advice):
+        parse_url(text)
+
+
 @settings(deadline=None)
 @given(st.text(max_size=60) | st.from_regex(r"https?://[^/]{1,30}(/.{0,20})?", fullmatch=True))
 def test_any_text_is_parsed_or_refused_and_parsing_is_stable(text: str) -> None:
