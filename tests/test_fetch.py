@@ -220,6 +220,18 @@ async def test_a_redirect_to_a_name_is_resolved_and_judged_like_the_first(site: 
     assert isinstance(await error_of(fetcher, site.url("/x"), tmp_path / "x"), UrlNotAllowed)
 
 
+async def test_a_name_is_resolved_anew_for_every_hop(site: Site, tmp_path: Path) -> None:
+    answers = iter(["127.0.0.1", "169.254.169.254"])
+
+    async def rebinding(host: str, port: int) -> list[str]:
+        return [next(answers)]
+
+    site.answers["/x"] = redirect("/y")
+    fetcher = Fetcher([f"nas.test:{site.port}"], lookup=rebinding)
+    assert isinstance(await error_of(fetcher, site.url("/x", "nas.test"), tmp_path / "x"), UrlNotAllowed)
+    assert site.paths == ["/x"]
+
+
 async def test_a_redirect_never_leads_from_https_to_http(
     tls_site: Site, site: Site, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
