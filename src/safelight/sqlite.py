@@ -172,10 +172,12 @@ class SqliteDatabase(Database):
 
     def _begin_patiently(self) -> bool:
         give_up = time.monotonic() + WRITE_TIMEOUT_S
+        pause_s = 0.0001  # A transaction takes a fraction of a millisecond.
         while not self._begin():
             if time.monotonic() > give_up:
                 return False
-            time.sleep(random.uniform(0.0005, 0.003))  # noqa: S311 - only so that writers do not march in step
+            time.sleep(random.uniform(0, pause_s))  # noqa: S311 - so that writers do not march in step
+            pause_s = min(pause_s * 1.1, 0.005)
         return True
 
     def _commit(self, batch: list[_Write]) -> list[Any]:

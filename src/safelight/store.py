@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -37,6 +37,14 @@ class StoredFile:
     job_id: str | None
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where a job is. ahead: queued jobs before it, 0 = next; None unless it is queued."""
+
+    status: JobStatus
+    ahead: int | None
+
+
 class Store:
     """The queue and the files' records. Every method raises Unavailable when the database is away."""
 
@@ -56,10 +64,10 @@ class Store:
         rows = await self._database.rows(queries.GET, {"job": job_id, "account": account_id})
         return job_of(rows[0]) if rows else None
 
-    async def queue_position(self, job: Job) -> int:
-        """Return how many queued jobs are ahead of a queued one; 0 is next."""
-        [row] = await self._database.rows(queries.POSITION, {"job": job.id})
-        return int(row.ahead)
+    async def standing(self, job_id: str, account_id: str) -> Standing | None:
+        """Return where a job of this account is: what is polled most, so it reads no more than that."""
+        rows = await self._database.rows(queries.STANDING, {"job": job_id, "account": account_id})
+        return Standing(JobStatus(rows[0].status), rows[0].ahead) if rows else None
 
     async def cancel(self, job_id: str, account_id: str) -> Job | None:
         """Cancel a job that is still queued. Returns the job as it is then, None when there is none."""
@@ -83,6 +91,8 @@ class Store:
 
         Await it to the end: a job whose claim was cancelled halfway waits for its lease to run out.
         """
+        if not model_ids:
+            return None
         models = {f"model_{number}": model_id for number, model_id in enumerate(model_ids)}
         values = {"worker": worker_id, "now": _now(), **models}
         row = await self._database.change(Call(queries.claim(len(models)), values))
@@ -101,13 +111,13 @@ class Store:
         self, job: Job, outputs: Sequence[StoredFile], shown: Sequence[Output], report: Report
     ) -> bool:
         """End a job well and record its outputs. False: it is no longer ours, nothing was recorded."""
-        result = {"shown": [asdict(output) for output in shown], "how": asdict(report)}
+        result = {"shown": [vars(output) for output in shown], "how": vars(report)}
         guard = Call(queries.COMPLETE, {**_held(job), **result, "now": _now()})
         return await self._database.change(guard, *map(_recorded, outputs)) is not None
 
     async def fail(self, job: Job, error: JobError) -> bool:
         """End a job badly. False: it is no longer ours."""
-        values = {**_held(job), "why": asdict(error), "now": _now()}
+        values = {**_held(job), "why": vars(error), "now": _now()}
         return await self._database.change(Call(queries.FAIL, values)) is not None
 
     async def release(self, job: Job) -> bool:
@@ -154,7 +164,7 @@ def _held(job: Job) -> Json:
 
 
 def _lost() -> Json:
-    return {"why": asdict(JobError(WorkerLost.code, WorkerLost().message)), "now": _now()}
+    return {"why": vars(JobError(WorkerLost.code, WorkerLost().message)), "now": _now()}
 
 
 def _now() -> datetime:

@@ -71,14 +71,7 @@ class JsonText(sa.TypeDecorator[Any]):
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-metadata = sa.MetaData(
-    naming_convention={
-        "pk": "%(table_name)s_pkey",
-        "uq": "%(table_name)s_%(column_0_name)s_key",
-        "fk": "%(table_name)s_%(column_0_name)s_fkey",
-        "ck": "%(table_name)s_%(constraint_name)s_check",
-    }
-)
+metadata = sa.MetaData()
 
 accounts = sa.Table(
     "accounts",
@@ -123,7 +116,7 @@ jobs = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("started_at", UtcDateTime),
     sa.Column("finished_at", UtcDateTime),
-    sa.CheckConstraint(f"status IN ({', '.join(repr(str(status)) for status in JobStatus)})", "status"),
+    sa.CheckConstraint(f"status IN ({', '.join(repr(str(status)) for status in JobStatus)})", "jobs_status"),
     sqlite_autoincrement=True,
 )
 sa.Index("jobs_in_queue", jobs.c.seq, jobs.c.model_id, postgresql_where=IN_QUEUE, sqlite_where=IN_QUEUE)

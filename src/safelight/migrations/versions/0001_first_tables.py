@@ -102,7 +102,7 @@ def _create_jobs() -> None:
         sa.Column("started_at", TIME),
         sa.Column("finished_at", TIME),
         sa.CheckConstraint(
-            "status IN ('in_queue', 'in_progress', 'completed', 'failed', 'cancelled')", "status"
+            "status IN ('in_queue', 'in_progress', 'completed', 'failed', 'cancelled')", "jobs_status"
         ),
         sqlite_autoincrement=True,
     )

@@ -1,0 +1,51 @@
+"""Jobs and files for tests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from safelight.accounts import OWNER_ID
+from safelight.jobs import Job, JobStatus, new_id
+from safelight.store import StoredFile
+
+MODEL = "a/model"
+
+
+def new_job(**changes: object) -> Job:
+    """A job of the owner that nobody has seen yet."""
+    values: dict[str, object] = {
+        "id": new_id(),
+        "account_id": OWNER_ID,
+        "model_id": MODEL,
+        "input": {"prompt": "a red circle", "seed": 1},
+        "status": JobStatus.IN_QUEUE,
+        "attempt": 0,
+        "created_at": datetime.now(UTC),
+    }
+    return Job(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def new_file(**changes: object) -> StoredFile:
+    """A file of the owner."""
+    values: dict[str, object] = {
+        "id": new_id(),
+        "account_id": OWNER_ID,
+        "content_type": "image/png",
+        "size_bytes": 3_000_000_000,
+        "created_at": datetime.now(UTC),
+        "job_id": None,
+    }
+    return StoredFile(**{**values, **changes})  # type: ignore[arg-type]
+
+
+class NoWaker:
+    """Wakes nobody."""
+
+    async def notify(self) -> None:
+        """Do nothing."""
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return at once."""
+
+    async def close(self) -> None:
+        """Do nothing."""
