@@ -42,8 +42,8 @@ QUEUED = 10_000
 
 
 async def echo(request: Request) -> Response:
-    """Give a body back."""
-    return Response(await request.body(), media_type="application/json")
+    """Read a body and give it back."""
+    return JSONResponse(await request.json())
 
 
 async def fixed(request: Request) -> Response:

@@ -257,7 +257,7 @@ def test_an_unexpected_error_is_500_without_details_and_logged_without_values(tm
         running_server(tmp_path / "data") as server,
         server.client() as client,
     ):
-        server.services.store.get = None
+        server.services.store.standing = None
         answer = client.get("/v1/requests/secret-id/status?token=secret")
     error_of(answer, 500, "internal_error", 500001)
     (entry,) = [log for log in logs if log["event"] == "unexpected_error"]

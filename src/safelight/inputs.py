@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -28,7 +29,12 @@ class ModelInput(BaseModel):
     """The base of every model's input: strict types, no unknown fields."""
 
     model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        hide_input_in_errors=True,  # an error may end up in a log
     )
 
     @classmethod
@@ -243,6 +249,7 @@ def refuse_reversed_window(start: float, end: float) -> None:
         )
 
 
+@cache
 def image_fields(input_class: type[ModelInput]) -> tuple[str, ...]:
     """The names of the fields that hold an image's URL or a list of them."""
     return tuple(

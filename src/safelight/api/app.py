@@ -10,7 +10,7 @@ from safelight import __version__
 from safelight.api import account, files, health, models, requests
 from safelight.api.answers import ErrorAnswers
 from safelight.api.documentation import BEARER
-from safelight.api.guards import Authentication, HeaderBounds, KnownHost
+from safelight.api.guards import Guards
 from safelight.api.services import Services
 from safelight.jobs import Json
 
@@ -31,21 +31,24 @@ class Api(FastAPI):
 
     def __init__(self, services: Services) -> None:
         super().__init__(
-            title="Safelight", version=__version__, description=DESCRIPTION, docs_url=None, redoc_url=None
+            title="Safelight",
+            version=__version__,
+            description=DESCRIPTION,
+            docs_url=None,
+            redoc_url=None,
+            telemetry={"tracing": False, "metrics": False, "logs": False},
         )
         self.state.services = services
         for module in (requests, models, account, files, health):
             self.router.routes.extend(module.router.routes)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Stack the layers, outermost last."""
+        """Put the guards around the endpoints, and the error answers around both."""
         services: Services = self.state.services
         documented = [route for route in self.router.routes if isinstance(route, Route)]
         plain = [Route(route.path, route.endpoint, methods=route.methods) for route in documented]
-        app: ASGIApp = Router(plain, redirect_slashes=False)
-        app = Authentication(app, services.accounts)
-        app = KnownHost(app, services.settings.public_url)
-        return ErrorAnswers(HeaderBounds(app))
+        router = Router(plain, redirect_slashes=False)
+        return ErrorAnswers(Guards(router, services.accounts, services.settings.public_url))
 
     def openapi(self) -> Json:
         """Describe every route, and the bearer scheme that most of them refer to."""

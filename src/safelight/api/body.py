@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, NoReturn
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from safelight.errors import BodyTooLarge, InvalidJson, UnsupportedMediaType
 from safelight.jobs import Json
@@ -17,43 +17,48 @@ MAX_TOKENS = 100_000
 """Commas, quotes, brackets and backslashes: many times what the longest prompt can hold. More would keep the
 parser busy for seconds."""
 
-_JSON_TYPE = re.compile(r'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
+_JSON_TYPE = re.compile(rb'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
 _TOKENS = re.compile(rb'"(?:[^"\\]+|\\.)*+"?|[\[{\]}]', re.DOTALL)
+_TOKEN_BYTES = (b",", b'"', b"[", b"{", b"\\")
 _SURROGATES = re.compile("[\ud800-\udfff\0]")
 
 
 async def read_json_body(request: Request) -> bytes:
     """The bytes of a body that says it is JSON. Raises UnsupportedMediaType and BodyTooLarge."""
-    headers = request.headers
-    if not _JSON_TYPE.fullmatch(headers.get("content-type", "")):
+    headers: dict[bytes, bytes] = dict(request.scope["headers"])
+    if not _JSON_TYPE.fullmatch(headers.get(b"content-type", b"")):
         raise UnsupportedMediaType
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType(
-            "Send the body without a Content-Encoding; compressed bodies are not read."
-        )
-    declared = headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise UnsupportedMediaType(_COMPRESSED)
+    declared = headers.get(b"content-length", b"")
+    if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
         raise BodyTooLarge(_TOO_LARGE)
     return await _read(request)
 
 
+_COMPRESSED = "Send the body without a Content-Encoding; compressed bodies are not read."
 _TOO_LARGE = f"The body is over {MAX_BODY_BYTES // 10**6} MB; give large images as https:// URLs."
 
 
 async def _read(request: Request) -> bytes:
     chunks: list[bytes] = []
     size_bytes = 0
-    async for chunk in request.stream():
-        size_bytes += len(chunk)
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks.append(message["body"])
+        size_bytes += len(message["body"])
+        more = message["more_body"]
         if size_bytes > MAX_BODY_BYTES:
             raise BodyTooLarge(_TOO_LARGE)
-        chunks.append(chunk)
     return b"".join(chunks)
 
 
 def parse_json(body: bytes) -> Any:
     """The value of a JSON text. Raises InvalidJson for whatever RFC 8259 or our bounds do not allow."""
-    if sum(body.count(token) for token in (b",", b'"', b"[", b"{", b"\\")) > MAX_TOKENS:
+    if len(body) > MAX_TOKENS and sum(map(body.count, _TOKEN_BYTES)) > MAX_TOKENS:
         raise InvalidJson(f"The JSON has more than {MAX_TOKENS} values.")
     if _is_too_deep(body):
         raise InvalidJson(f"The JSON is nested deeper than {MAX_DEPTH} levels.")

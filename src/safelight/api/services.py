@@ -66,7 +66,9 @@ def account(request: Request) -> Account:
 
 def language(request: Request) -> Language:
     """The language of the answer."""
-    return choose_language(request.query_params.get("lang"), request.headers.get("accept-language"))
+    asked = request.query_params.get("lang") if request.scope["query_string"] else None
+    accepted = _header(request, b"accept-language")
+    return choose_language(asked, accepted) if asked or accepted else Language.EN
 
 
 def base_url(request: Request) -> str:
@@ -76,8 +78,16 @@ def base_url(request: Request) -> str:
 
 def request_base_url(request: Request) -> str:
     """The address that this request came to."""
-    host = request.headers.get("host")
+    host = _header(request, b"host")
     if not host:
         name, port = request.scope["server"]
         host = f"{name}:{port}"
     return f"{request.scope['scheme']}://{host}"
+
+
+def _header(request: Request, wanted: bytes) -> str:
+    """A header's first value, or nothing. Cheaper than `request.headers` where one is all that is read."""
+    for name, value in request.scope["headers"]:
+        if name == wanted:
+            return cast(bytes, value).decode("latin-1")
+    return ""

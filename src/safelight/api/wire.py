@@ -32,7 +32,10 @@ _OWN_FILE = re.compile(r"/files/([A-Za-z0-9_-]{22})\.[a-z]{3,4}")
 
 def to_bytes(content: object) -> bytes:
     """The JSON text of an answer."""
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(content).encode()
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 # --- Requests -----------------------------------------------------------------------------------------
