@@ -405,6 +405,11 @@ async def at_once(database_url: str, *works: Callable[[Store], Awaitable[None]])
         await asyncio.gather(*(loop.run_in_executor(threads, asyncio.run, run(work)) for work in works))
 
 
+async def breath() -> None:
+    """Let the other side win some, too."""
+    await asyncio.sleep(random.uniform(0, 0.001))
+
+
 async def test_eight_claimants_claim_every_job_once(store, database_url):
     added = [new_job() for _ in range(80)]
     await asyncio.gather(*(store.add(job) for job in added))
@@ -430,13 +435,17 @@ async def test_cancel_and_claim_have_one_winner(store, database_url):
     async def cancel_all(mine: Store) -> None:
         for job in added:
             found = await mine.cancel(job.id, OWNER_ID)
-            (cancelled if found.status is JobStatus.CANCELLED else refused).add(job.id)
-            await asyncio.sleep(random.uniform(0, 0.001))  # So that both sides win some.
+            if found.status is JobStatus.CANCELLED:
+                cancelled.add(job.id)
+                await breath()
+            else:
+                refused.add(job.id)
 
     async def claim_all(mine: Store) -> None:
         while len(cancelled) + len(refused) < len(added):
             if job := await mine.claim("worker", [MODEL]):
                 claimed.add(job.id)
+                await breath()
 
     await at_once(database_url, cancel_all, claim_all)
     assert refused == claimed
@@ -458,13 +467,13 @@ async def test_complete_and_requeue_have_one_winner(store, database_url):
         for job in running:
             if await mine.complete(job, [], [], REPORT):
                 completed.add(job.id)
-            await asyncio.sleep(random.uniform(0, 0.001))
+                await breath()
 
     async def requeue_all(mine: Store) -> None:
         for job_id, attempt, heartbeats in sorted(seen, key=lambda row: order[row[0]]):
             if await mine.requeue_lost(job_id, attempt, heartbeats):
                 requeued.add(job_id)
-            await asyncio.sleep(random.uniform(0, 0.001))
+                await breath()
 
     order = {job.id: number for number, job in enumerate(running)}
     await at_once(database_url, complete_all, requeue_all)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from safelight.tables import accounts, api_keys
 
 OWNER_ID = "owner"
 OWNER_EMAIL = "owner@localhost"
+KEY = re.compile(r"[!-~]{32,255}")
 PREFIX_LENGTH = 8
 
 
@@ -55,7 +57,9 @@ class Accounts:
 
     async def authenticate(self, token: str) -> Account:
         """Return the account of a key. Raises Unauthorized, the same for an unknown and a revoked one."""
-        digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
+        if not KEY.fullmatch(token):
+            raise Unauthorized
+        digest = hashlib.sha256(token.encode()).digest()
         for row in await self._database.rows(_KEYS, {"prefix": token[:PREFIX_LENGTH]}):
             if hmac.compare_digest(row.sha256, digest):
                 return Account(row.id, row.email, row.unmetered)

@@ -65,6 +65,8 @@ class Compiled:
 
     def rows(self, found: Iterable[Sequence[Any]]) -> list[Any]:
         """Return what the driver found as named tuples of Python values."""
+        if not any(self._readers):
+            return [self._row._make(row) for row in found]
         return [
             self._row(
                 *(read(value) if read else value for read, value in zip(self._readers, row, strict=True))

@@ -10,6 +10,7 @@ import hashlib
 import os
 import secrets
 import socket
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -63,8 +64,9 @@ class SocketWaker:
     async def notify(self) -> None:
         """See Waker.notify."""
         with suppress(OSError):
-            for entry in os.scandir(self._folder):
-                self._knock(entry.path)
+            if _is_private(self._folder):
+                for name in os.listdir(self._folder):
+                    self._knock(str(self._folder / name))
 
     async def wait(self, timeout_s: float) -> None:
         """See Waker.wait."""
@@ -79,6 +81,7 @@ class SocketWaker:
             asyncio.get_running_loop().remove_reader(self._listener)
             with suppress(OSError):
                 os.unlink(self._listener.getsockname())
+                self._folder.rmdir()  # Refused while others listen.
             self._listener.close()
             self._listener = None
 
@@ -92,11 +95,17 @@ class SocketWaker:
 
     def _listen(self) -> bool:
         """Open a listener. False: there is no folder to trust, the timeout must do."""
-        if not _is_private(self._folder):
+        listener = _datagram_socket()
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            if not _is_private(self._folder):
+                raise PermissionError
+            listener.bind(str(self._folder / secrets.token_hex(8)))
+        except OSError:
+            listener.close()
             return False
-        self._listener = _datagram_socket()
-        self._listener.bind(str(self._folder / secrets.token_hex(8)))
-        asyncio.get_running_loop().add_reader(self._listener, self._hear)
+        self._listener = listener
+        asyncio.get_running_loop().add_reader(listener, self._hear)
         return True
 
     def _hear(self) -> None:
@@ -112,10 +121,6 @@ def _datagram_socket() -> socket.socket:
 
 
 def _is_private(folder: Path) -> bool:
-    """Make the folder if need be. False: somebody else made it first, in a place where anybody may."""
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-    except OSError:
-        return False
-    return found.st_uid == os.getuid() and found.st_mode == 0o40700
+    """Whether it is ours alone: anybody may have made one of that name in the temporary folder."""
+    found = folder.lstat()
+    return found.st_uid == os.getuid() and found.st_mode == stat.S_IFDIR | 0o700
