@@ -56,7 +56,7 @@ class Compiled:
         ]
         found = list(expression.exported_columns)
         self._readers = [_reader(column.type, dialect) for column in found]
-        self._row = namedtuple("Row", [column.name for column in found])  # type: ignore[misc]
+        self._row: Any = namedtuple("Row", [column.name for column in found])  # type: ignore[misc]
 
     def arguments(self, values: Values) -> list[Any]:
         """Return the values in the order of the SQL."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp
+from starlette.types import Receive, Scope, Send
 
 from safelight import __version__
 from safelight.api import account, files, health, models, requests
@@ -41,17 +45,32 @@ class Api(FastAPI):
         self.state.services = services
         for module in (requests, models, account, files, health):
             self.router.routes.extend(module.router.routes)
-
-    def build_middleware_stack(self) -> ASGIApp:
-        """Put the guards around the endpoints, and the error answers around both."""
-        services: Services = self.state.services
         documented = [route for route in self.router.routes if isinstance(route, Route)]
-        plain = [Route(route.path, route.endpoint, methods=route.methods) for route in documented]
-        router = Router(plain, redirect_slashes=False)
-        return ErrorAnswers(Guards(router, services.accounts, services.settings.public_url))
+        plain = [Route(route.path, _Plain(route.endpoint), methods=route.methods) for route in documented]
+        guarded = Guards(
+            Router(plain, redirect_slashes=False), services.accounts, services.settings.public_url
+        )
+        self.entrance = ErrorAnswers(guarded)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        scope["app"] = self
+        await self.entrance(scope, receive, send)
 
     def openapi(self) -> Json:
         """Describe every route, and the bearer scheme that most of them refer to."""
         document = super().openapi()
         document["components"]["securitySchemes"] = BEARER
         return document
+
+
+class _Plain:
+    """An endpoint, called for each request that reaches it and nothing else."""
+
+    def __init__(self, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
+        self.endpoint = endpoint
+        self.__name__ = endpoint.__name__
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.endpoint(Request(scope, receive))
+        await response(scope, receive, send)
