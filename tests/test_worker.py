@@ -371,6 +371,21 @@ async def test_the_database_may_go_away(bench):
     assert (await bench.ended(await bench.submit())).status is JobStatus.COMPLETED
 
 
+async def test_the_databases_disk_may_be_full(bench, monkeypatch):
+    complete, refusals = bench.store.complete, iter([StorageFull(), StorageFull()])
+
+    async def refused(*arguments):
+        if error := next(refusals, None):
+            raise error
+        return await complete(*arguments)
+
+    monkeypatch.setattr(bench.store, "complete", refused)
+    bench.start()
+    job = await bench.ended(await bench.submit())
+    assert (job.status, job.attempt) == (JobStatus.COMPLETED, 1)
+    assert ("release", job.id) not in bench.store.calls
+
+
 async def test_an_answer_to_complete_may_get_lost(bench):
     bench.store.lose_next_answer = True
     bench.start()

@@ -56,6 +56,14 @@ class Attempt:
         finally:
             self.timings[stage] = self.timings.get(stage, 0) + time.monotonic() - started_s
 
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """However the block ends, nothing ends the attempt from outside any more."""
+        try:
+            yield
+        finally:
+            self.stage = Stage.FINISHING
+
     def note_progress(self, progress: Progress) -> None:
         """Remember how far the run is; the next heartbeat tells the database."""
         self.progress = progress

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +31,8 @@ from safelight.worker import Pace, Worker
 
 log = structlog.get_logger(__name__)
 
+SUPERVISED = "SAFELIGHT_SUPERVISED"
+"""In the environment of a worker whose standard input is a pipe from its supervisor."""
 HEALTHY_AFTER_S = 60
 """A worker that lived this long is restarted at once; one that keeps dying waits longer each time."""
 ORPHAN_S = 8
@@ -42,7 +43,7 @@ ORPHAN_S = 8
 
 
 async def run_worker(settings: Settings) -> None:
-    """Run one worker until SIGTERM or SIGINT, or until whoever supervises it through a pipe is gone."""
+    """Run one worker until SIGTERM or SIGINT, or until the process that supervises it is gone."""
     configure_log()
     stop, at_once = asyncio.Event(), asyncio.Event()
     _end_on_signals(stop, at_once)
@@ -95,8 +96,8 @@ def _end_on_signals(stop: asyncio.Event, at_once: asyncio.Event) -> None:
 
 
 def _end_without_supervisor(stop: asyncio.Event, at_once: asyncio.Event) -> None:
-    """Watch standard input, if it is a pipe: its end is the end of the process that holds the other side."""
-    if not _is_pipe(0):
+    """Watch standard input where `Workers` holds the other end of it: when that closes, they are gone."""
+    if SUPERVISED not in os.environ:
         return
     loop = asyncio.get_running_loop()
 
@@ -109,11 +110,6 @@ def _end_without_supervisor(stop: asyncio.Event, at_once: asyncio.Event) -> None
         loop.call_later(ORPHAN_S, os._exit, 1)
 
     loop.add_reader(0, heard)
-
-
-def _is_pipe(descriptor: int) -> bool:
-    mode = os.fstat(descriptor).st_mode
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 # --- Several workers ----------------------------------------------------------------------------------
@@ -160,7 +156,7 @@ async def _spawn(environment: dict[str, str]) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "safelight", "worker"),
         stdin=asyncio.subprocess.PIPE,
-        env=environment,
+        env=environment | {SUPERVISED: "1"},
         start_new_session=True,  # Ctrl-C is for the supervisor, which drains
     )
 

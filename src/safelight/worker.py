@@ -100,7 +100,7 @@ class Worker:
             try:
                 await self._child.start()
                 job = await self._store.claim(self.id, self._catalogue.runnable_ids())
-            except (ChildNotStarted, Unavailable) as error:
+            except (ChildNotStarted, *_NOT_NOW) as error:
                 log.warning("cannot_claim", worker_id=self.id, reason=str(error))
                 self._room.release()
                 await unless(stop, asyncio.sleep(next(delays)))
@@ -128,7 +128,8 @@ class Worker:
         """See one attempt to its end, and tell the store how it ended."""
         job = attempt.job
         try:
-            await self._work(attempt)
+            with attempt.under_way():
+                await self._work(attempt)
         except (RunStopped, asyncio.CancelledError):
             if attempt.ending is None:
                 raise  # the whole worker is being cancelled
@@ -139,7 +140,7 @@ class Worker:
                 await self._surely(lambda: self._store.lose_attempt(job))
             else:
                 await self._end_early(attempt)
-        except (StorageFull, Unavailable, ChildNotStarted) as error:
+        except (ChildNotStarted, *_NOT_NOW) as error:
             log.warning("job_given_back", job_id=job.id, reason=str(error))
             self._rest_until_s = asyncio.get_running_loop().time() + self._pace.rest_s
             await self._surely(lambda: self._store.release(job))
@@ -219,7 +220,7 @@ class Worker:
             beats = {job_id: (a.job.attempt, a.progress) for job_id, a in held.items()}
             try:
                 leases = await self._store.heartbeat(self.id, beats)
-            except Unavailable:
+            except _NOT_NOW:
                 log.warning("heartbeat_failed", worker_id=self.id)
                 continue
             for job_id, lease in leases.items():
@@ -237,7 +238,6 @@ class Worker:
             await self._child.stop(attempt.name)
 
     async def _end_early(self, attempt: Attempt) -> None:
-        attempt.stage = Stage.FINISHING
         job = attempt.job
         if attempt.ending is Ending.LOST:
             return
@@ -265,14 +265,15 @@ class Worker:
             await asyncio.wait(tasks, timeout=limit_s)
 
     async def _surely(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Do a write of the store, as often as it takes while the database is away."""
+        """Ask the store, as often as it takes while the database is away or its disk full."""
         for delay_s in backoff():
             try:
                 return await write()
-            except Unavailable as error:
+            except _NOT_NOW as error:
                 log.warning("database_away", reason=str(error), worker_id=self.id)
                 await asyncio.sleep(delay_s)
         raise AssertionError("backoff has no end")
 
 
+_NOT_NOW = (Unavailable, StorageFull)
 _ENDINGS = {Lease.LOST: Ending.LOST, Lease.CANCEL_REQUESTED: Ending.CANCELLED}

@@ -1,5 +1,6 @@
 """Models that need no weights: one that does nothing, one of each kind of misbehaviour."""
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -74,6 +75,19 @@ class Slow(Instant):
         for step in range(request.num_inference_steps):
             time.sleep(0.1)
             run.on_step(step + 1, request.num_inference_steps)
+        return [Image.new("RGB", (16, 16))]
+
+
+class IgnoresStop(Instant):
+    """Goes on whatever it is told."""
+
+    id = "test/ignores-stop"
+
+    def generate(self, pipeline: Any, request: Any, run: Run) -> list[Image.Image]:
+        for step in range(1000):
+            time.sleep(0.1)
+            with contextlib.suppress(BaseException):
+                run.on_step(step + 1, 1000)
         return [Image.new("RGB", (16, 16))]
 
 

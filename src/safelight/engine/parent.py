@@ -87,7 +87,7 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
         self._running_job_id: str | None = None
         self._deadline: asyncio.Timeout | None = None
-        self._stopped = False
+        self._stop_by_s: float | None = None
         self._starting = asyncio.Lock()
         self.confined = False
 
@@ -109,7 +109,7 @@ class Child:
 
         Raises RunFailed, RunStopped or ChildDied.
         """
-        self._running_job_id, self._stopped = request.job_id, False
+        self._running_job_id, self._stop_by_s = request.job_id, None
         try:
             return await self._converse(request, on_progress)
         except (ChildDied, asyncio.CancelledError):
@@ -122,9 +122,9 @@ class Child:
         """Ask the child to end this job at its next step; a child that does not is killed in a while."""
         if self._running_job_id != job_id:
             return
-        self._stopped = True
+        self._stop_by_s = asyncio.get_running_loop().time() + self._patience.stop_s
         if self._deadline is not None:
-            self._deadline.reschedule(asyncio.get_running_loop().time() + self._patience.stop_s)
+            self._deadline.reschedule(self._stop_by_s)
         with contextlib.suppress(ChildDied):
             await self._send(Stop())
 
@@ -195,9 +195,10 @@ class Child:
         process = self._process
         if process is None or process.stdout is None:
             raise ChildDied("it is not running")
-        limit_s = self._patience.stop_s if self._stopped else limit_s
+        # A model may go on and report steps after it was told to stop: that earns it no time.
+        deadline_s = self._stop_by_s or asyncio.get_running_loop().time() + limit_s
         try:
-            async with asyncio.timeout(limit_s) as self._deadline:
+            async with asyncio.timeout_at(deadline_s) as self._deadline:
                 prefix = await process.stdout.readexactly(LENGTH_BYTES)
                 return decode_from_child(await process.stdout.readexactly(body_length(prefix)))
         except TimeoutError as error:

@@ -35,8 +35,8 @@ MAX_NOTES = 50
 MAX_NOTE_CHARACTERS = 1000
 
 
-class RunStopped(Exception):
-    """The parent wants this job to end."""
+class RunStopped(BaseException):
+    """The parent wants this job to end. No `except Exception` of a library keeps it."""
 
 
 class Runner:
