@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from safelight.api import long_strings
 from safelight.api.body import MAX_BODY_BYTES, MAX_DEPTH, parse_json
-from safelight.errors import InvalidJson
+from safelight.errors import BodyTooLarge, InvalidJson
 from tests.api_server import OWNER_KEY
 
 PATH = "/v1/models/test/instant"
@@ -207,6 +208,51 @@ def test_depth_is_bounded_and_brackets_in_strings_do_not_count():
     assert len(parse_json(b"[" + b"[]," * 500 + b"1]")) == 501
 
 
+LONG = "a/b" * 50_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": LONG},
+        {"a": [LONG, {"b": LONG, "c": 1}], "d": "short"},
+        {"a": LONG + 'x"y\\', "b": LONG},
+        {"a": "\\" * 400 + LONG, "b": "\\" * 400},
+        {"a": "한" * 100_000, "b": LONG + "\n"},
+        LONG,
+        [LONG, "\\", LONG],
+    ],
+    ids=range(7),
+)
+@pytest.mark.parametrize("escape", [False, True])
+def test_long_strings_are_read_like_others(value, escape):
+    text = json.dumps(value, ensure_ascii=False)
+    assert parse_json((text.replace("/", "\\/") if escape else text).encode()) == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'["' + b"a" * 100_000 + b'\n"]',
+        b'["' + b"a" * 100_000 + b'\xff"]',
+        b'["' + b"a" * 100_000,
+        b'["' + b"a" * 100_000 + b'" "b"]',
+        b'["' + b"\\" * 200_000 + b'"]',
+        b'{"a": "' + b"a" * 100_000 + b'", "a": 1}',
+        b'["' + b"\\u0041" * 20_000 + b'\\ud800"]',
+    ],
+    ids=range(7),
+)
+def test_broken_long_strings_are_refused(body):
+    with pytest.raises(InvalidJson):
+        parse_json(body)
+
+
+def test_what_is_large_and_no_image_is_413():
+    with pytest.raises(BodyTooLarge):
+        parse_json(b"[" + b" " * 9_000_000 + b"]")
+
+
 JSON_VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -221,7 +267,12 @@ JSON_VALUES = st.recursive(
 
 @given(JSON_VALUES, st.booleans())
 def test_whatever_json_says_is_read_back(value, escaped):
-    assert parse_json(json.dumps(value, ensure_ascii=escaped).encode()) == value
+    body = json.dumps(value, ensure_ascii=escaped).encode()
+    assert parse_json(body) == value
+    with pytest.MonkeyPatch.context() as patch:  # as if every string were long
+        patch.setattr(long_strings, "LONG_BYTES", 0)
+        rest, strings = long_strings.cut_long_strings(body)
+    assert long_strings.put_back(json.loads(rest), strings) == value
 
 
 @given(st.binary() | st.text(alphabet='{}[]",:\\u0d8 1eE+-.').map(str.encode))

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
+from safelight.api.long_strings import LONG_BYTES, cut_long_strings, put_back
 from safelight.errors import BodyTooLarge, InvalidJson, UnsupportedMediaType
 from safelight.jobs import Json
 
@@ -16,6 +17,9 @@ MAX_DEPTH = 64
 MAX_TOKENS = 100_000
 """Commas, quotes, brackets and backslashes: many times what the longest prompt can hold. More would keep the
 parser busy for seconds."""
+
+MAX_REST_BYTES = 8 * 10**6
+"""What a body may hold besides long strings without escapes, such as data URIs."""
 
 _JSON_TYPE = re.compile(rb'application/json\s*(;\s*charset="?utf-8"?\s*)?', re.IGNORECASE)
 _TOKENS = re.compile(rb'"(?:[^"\\]+|\\.)*+"?|[\[{\]}]', re.DOTALL)
@@ -58,8 +62,22 @@ async def _read(request: Request) -> bytes:
 
 def parse_json(body: bytes) -> Any:
     """The value of a JSON text. Raises InvalidJson for whatever RFC 8259 or our bounds do not allow."""
-    if len(body) > MAX_TOKENS and sum(map(body.count, _TOKEN_BYTES)) > MAX_TOKENS:
-        raise InvalidJson(f"The JSON has more than {MAX_TOKENS} values.")
+    if len(body) <= LONG_BYTES:
+        return _parse(body)
+    if body.count(b'"') > MAX_TOKENS:
+        raise InvalidJson(_TOO_MANY)
+    rest, strings = cut_long_strings(body.strip(b" \t\r\n"))
+    if len(rest) > MAX_REST_BYTES:
+        raise BodyTooLarge(f"The body is over {MAX_REST_BYTES // 10**6} MB besides its images.")
+    if sum(map(rest.count, _TOKEN_BYTES)) > MAX_TOKENS:
+        raise InvalidJson(_TOO_MANY)
+    return put_back(_parse(rest), strings)
+
+
+_TOO_MANY = f"The JSON has more than {MAX_TOKENS} values."
+
+
+def _parse(body: bytes) -> Any:
     if _is_too_deep(body):
         raise InvalidJson(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
     try:
