@@ -145,6 +145,24 @@ async def test_a_worker_started_by_hand_drains_on_sigterm(settings, store):
     assert (await store.get(job_id, OWNER_ID)).status is JobStatus.COMPLETED
 
 
+async def test_a_worker_makes_its_data_folder(tmp_path):
+    settings = read_settings(data_dir=tmp_path / "new" / "data", device="cpu")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "safelight", "worker"),
+        env=worker_environment(settings),
+        stderr=subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(30):
+            while b"child_ready" not in await process.stderr.readline():
+                assert process.returncode is None
+    finally:
+        process.terminate()
+        await process.communicate()
+    assert process.returncode == 0
+    assert settings.files_dir.is_dir()
+
+
 def test_a_worker_gets_the_settings_but_not_the_owners_key(tmp_path, monkeypatch):
     monkeypatch.setenv("SAFELIGHT_API_KEY", "k" * 40)
     monkeypatch.setenv("SAFELIGHT_DEVICE", "cuda")

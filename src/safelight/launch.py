@@ -48,6 +48,7 @@ async def run_worker(settings: Settings) -> None:
     stop, at_once = asyncio.Event(), asyncio.Event()
     _end_on_signals(stop, at_once)
     _end_without_supervisor(stop, at_once)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[:6]}"
     database = await _open_database(settings.database, stop)
     if database is None:
