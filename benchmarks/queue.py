@@ -3,7 +3,7 @@
     python -m benchmarks.queue [--jobs 200] [--rounds 10]
 
 Raw is hand-written SQL on the bare driver (sqlite3, asyncpg) in the same tables with the same durability,
-without validation, objects or fencing between processes. `pgqueuer` joins in where it is installed.
+without validation, objects or fencing between processes. PgQueuer joins in where it is installed.
 """
 
 from __future__ import annotations
@@ -12,26 +12,30 @@ import argparse
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from functools import cache, partial
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import uuid4
 
 from uvloop import run
 
 from benchmarks._harness import Round, interleave, postgres, show, show_machine
+from benchmarks.raw import RawPostgres, RawSqlite
 from safelight.accounts import OWNER_ID, Accounts
 from safelight.database import Database
 from safelight.jobs import Job, JobStatus, Output, Report, new_id
 from safelight.postgres import connect
-from safelight.sqlite import sqlite
 from safelight.store import Store, StoredFile
 
 MODEL = "safelight/benchmark"
 INPUT = {"prompt": "a red circle left of a blue square on white " * 4, "seed": 7, "num_inference_steps": 8}
 REPORT = Report(seed=7, weights="nano", timings={"generate": 1.0})
 TASKS = 8
+
+RunJob = Callable[[], Awaitable[None]]
 
 
 class NoWaker:
@@ -50,12 +54,13 @@ class NoWaker:
 # --- Ours ---
 
 
-def _new_job() -> Job:
-    return Job(new_id(), OWNER_ID, MODEL, INPUT, JobStatus.IN_QUEUE, 0, datetime.now(UTC))
+def new_job(model_id: str) -> Job:
+    """Return a job with an input of a usual size."""
+    return Job(new_id(), OWNER_ID, model_id, INPUT, JobStatus.IN_QUEUE, 0, datetime.now(UTC))
 
 
 async def _our_job(store: Store) -> None:
-    await store.add(_new_job())
+    await store.add(new_job(MODEL))
     while (job := await store.claim("worker", [MODEL])) is None:
         pass  # With several claimants the only job in sight may just have been taken.
     file = StoredFile(new_id(), OWNER_ID, "image/png", 1_000_000, datetime.now(UTC), job.id)
@@ -63,91 +68,60 @@ async def _our_job(store: Store) -> None:
     assert await store.complete(job, [file], [shown], REPORT)
 
 
-# --- Raw ---
-
-ADD = """INSERT INTO jobs (id, account_id, model_id, input, status, attempt, cost, cancel_requested,
-heartbeats, created_at) VALUES (?, ?, ?, ?, 'in_queue', 0, 0, FALSE, 0, ?)"""
-CLAIM = """UPDATE jobs SET status = 'in_progress', attempt = attempt + 1, worker_id = ?,
-heartbeats = heartbeats + 1, heartbeat_at = ?, started_at = ?
-WHERE seq = (SELECT seq FROM jobs WHERE status = 'in_queue' AND model_id = ?
-ORDER BY seq LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, input"""
-FINISH = "UPDATE jobs SET status = 'completed', outputs = ?, report = ?, finished_at = ? WHERE id = ?"
-ADD_FILE = """INSERT INTO files (id, account_id, job_id, content_type, size_bytes, created_at)
-VALUES (?, ?, ?, 'image/png', 1000000, ?)"""
+async def _raw_job(raw: RawSqlite | RawPostgres) -> None:
+    await raw.add(MODEL, INPUT)
+    while (row := await raw.claim(MODEL)) is None:
+        pass
+    await raw.finish(row[0])
 
 
-class RawSqlite:
-    """The bare sqlite3 module."""
-
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite.connect(path, isolation_level=None)
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-            self._connection.execute(f"PRAGMA {pragma}")
-
-    async def run_job(self) -> None:
-        """Three commits."""
-        execute = self._connection.execute
-        execute(ADD, (new_id(), OWNER_ID, MODEL, json.dumps(INPUT), _text_now()))
-        now = _text_now()
-        claim = CLAIM.replace("FOR UPDATE SKIP LOCKED", "")
-        [(job_id, read)] = execute(claim, ("worker", now, now, MODEL)).fetchall()
-        assert json.loads(read)["seed"] == 7
-        file_id = new_id()
-        execute("BEGIN IMMEDIATE")
-        execute(FINISH, (json.dumps([{"file_id": file_id}]), json.dumps(vars(REPORT)), _text_now(), job_id))
-        execute(ADD_FILE, (file_id, OWNER_ID, job_id, _text_now()))
-        execute("COMMIT")
-
-    async def close(self) -> None:
-        """Close."""
-        self._connection.close()
+# --- A peer ---
 
 
-class RawPostgres:
-    """Bare asyncpg."""
+class Pgqueuer:
+    """The PgQueuer library on one connection of its own."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, connection: Any, queries: Any) -> None:
+        self._connection = connection
+        self._queries = queries
+        self._manager = uuid4()
 
-    async def open(self) -> RawPostgres:
-        """Connect."""
-        self._connection = await connect(self._url)
-        return self
+    @classmethod
+    async def open(cls, url: str) -> Pgqueuer | None:
+        """Connect and make its tables; None: it is not installed."""
+        try:
+            from pgqueuer.db import AsyncpgDriver  # type: ignore[import-not-found]
+            from pgqueuer.queries import Queries  # type: ignore[import-not-found]
+        except ImportError:
+            print("pgqueuer is not installed: pip install pgqueuer to compare with it")
+            return None
+        connection = await connect(url)
+        peer = cls(connection, Queries(AsyncpgDriver(connection)))
+        await peer._queries.install()
+        return peer
 
     async def run_job(self) -> None:
         """Three commits."""
-        connection = self._connection
-        now = datetime.now(UTC)
-        await connection.execute(_numbered(ADD), new_id(), OWNER_ID, MODEL, json.dumps(INPUT), now)
-        while (row := await connection.fetchrow(_numbered(CLAIM), "worker", now, now, MODEL)) is None:
-            pass
-        assert json.loads(row["input"])["seed"] == 7
-        file_id = new_id()
-        outputs, report = json.dumps([{"file_id": file_id}]), json.dumps(vars(REPORT))
-        async with connection.transaction():
-            await connection.execute(_numbered(FINISH), outputs, report, datetime.now(UTC), row["id"])
-            await connection.execute(_numbered(ADD_FILE), file_id, OWNER_ID, row["id"], datetime.now(UTC))
+        from pgqueuer.ports.repository import (  # type: ignore[import-not-found]
+            EntrypointExecutionParameter,
+        )
+
+        await self._queries.enqueue(MODEL, json.dumps(INPUT).encode())
+        entrypoints = {MODEL: EntrypointExecutionParameter(concurrency_limit=0)}
+        [job] = await self._queries.dequeue(1, entrypoints, self._manager, None, timedelta(seconds=30))
+        assert json.loads(job.payload)["seed"] == 7
+        await self._queries.log_jobs([(job, "successful", None)])
 
     async def close(self) -> None:
         """Close."""
         await self._connection.close()
 
 
-def _text_now() -> str:
-    return datetime.now(UTC).isoformat(" ")[:26]
-
-
-@cache
-def _numbered(statement: str) -> str:
-    first, *rest = statement.split("?")
-    return first + "".join(f"${number}{part}" for number, part in enumerate(rest, start=1))
-
-
 # --- The run ---
 
 
-def _one_by_one(run_job: Callable[[], Awaitable[None]], jobs: int) -> Round:
-    """Samples are the seconds of each job."""
+def _one_by_one(run_job: RunJob, jobs: int) -> Round:
+    """Samples are the seconds of each job, from before its submission to after its end."""
 
     async def run() -> list[float]:
         seconds = []
@@ -160,7 +134,7 @@ def _one_by_one(run_job: Callable[[], Awaitable[None]], jobs: int) -> Round:
     return run
 
 
-def _together(run_jobs: list[Callable[[], Awaitable[None]]], jobs: int) -> Round:
+def _together(run_jobs: Sequence[RunJob], jobs: int) -> Round:
     """As many tasks as `run_jobs`. One sample: the seconds of the round over the number of its jobs."""
 
     async def run() -> list[float]:
@@ -172,62 +146,67 @@ def _together(run_jobs: list[Callable[[], Awaitable[None]]], jobs: int) -> Round
     return run
 
 
-async def _repeat(run_job: Callable[[], Awaitable[None]], times: int) -> None:
+async def _repeat(run_job: RunJob, times: int) -> None:
     for _ in range(times):
         await run_job()
 
 
-async def _measure(
-    url: str, raw: list[RawSqlite] | list[RawPostgres], rounds: int, jobs: int, name: str
-) -> None:
-    """Compare on one open database each; raw has one connection for SQLite's one writer, else one a task."""
-    database = await Database.open(url)
-    store = Store(database, NoWaker())
-    ours = partial(_our_job, store)
-    contestants = {
-        "ours, one by one": _one_by_one(ours, jobs),
-        "raw, one by one": _one_by_one(raw[0].run_job, jobs),
-    }
-    show(f"{name}: submit, claim, finish", await interleave(rounds, contestants), "raw, one by one")
-    contestants = {
-        f"ours, {TASKS} tasks": _together([ours] * TASKS, jobs),
-        f"raw, {len(raw)} tasks": _together([loop.run_job for loop in raw], jobs),
-    }
-    show(
-        f"{name}: seconds per job under load", await interleave(rounds, contestants), f"raw, {len(raw)} tasks"
-    )
-    await database.close()
-
-
-async def _prepare(url: str) -> None:
-    database = await Database.open(url)
-    await Accounts(database).ensure_owner("benchmark" * 4)
-    await database.close()
-
-
 async def _sqlite(rounds: int, jobs: int) -> None:
     with TemporaryDirectory() as folder:
-        ours, raws = Path(folder, "ours.db"), Path(folder, "raw.db")
-        for path in (ours, raws):
-            await _prepare(f"sqlite:///{path}")
-        raw = RawSqlite(raws)
-        await _measure(f"sqlite:///{ours}", [raw], rounds, jobs, "SQLite")
+        for name in ("ours", "raw"):
+            await prepare(f"sqlite:///{folder}/{name}.db")
+        database = await Database.open(f"sqlite:///{folder}/ours.db")
+        raw = RawSqlite(Path(folder, "raw.db"))
+        # One writer is all that SQLite has: more raw loops would only wait for each other.
+        await _compare("SQLite", rounds, jobs, Store(database, NoWaker()), [raw], {})
         await raw.close()
+        await database.close()
 
 
 async def _postgres(rounds: int, jobs: int) -> None:
     with postgres() as server:
-        urls = [server.replace("/postgres?", f"/{name}?") for name in ("ours", "raw")]
+        urls = {name: server.replace("/postgres?", f"/{name}?") for name in ("ours", "raw", "peer")}
         connection = await connect(server)
-        for name in ("ours", "raw"):
+        for name in urls:
             await connection.execute(f"CREATE DATABASE {name}")
         await connection.close()
-        for url in urls:
-            await _prepare(url)
-        raw = [await RawPostgres(urls[1]).open() for _ in range(TASKS)]
-        await _measure(urls[0], raw, rounds, jobs, "Postgres")
-        for loop in raw:
-            await loop.close()
+        for name in ("ours", "raw"):
+            await prepare(urls[name])
+        database = await Database.open(urls["ours"])
+        raw = [await RawPostgres.open(urls["raw"]) for _ in range(TASKS)]
+        peer = await Pgqueuer.open(urls["peer"])
+        peers: dict[str, RunJob] = {"pgqueuer": peer.run_job} if peer else {}
+        await _compare("Postgres", rounds, jobs, Store(database, NoWaker()), raw, peers)
+        for one in raw:
+            await one.close()
+        if peer:
+            await peer.close()
+        await database.close()
+
+
+async def _compare(
+    name: str,
+    rounds: int,
+    jobs: int,
+    store: Store,
+    raw: Sequence[RawSqlite | RawPostgres],
+    peers: dict[str, RunJob],
+) -> None:
+    ours = partial(_our_job, store)
+    raws = [partial(_raw_job, one) for one in raw]
+    alone: dict[str, RunJob] = {"ours": ours, "raw": raws[0], **peers}
+    samples = await interleave(rounds, {who: _one_by_one(run_job, jobs) for who, run_job in alone.items()})
+    show(f"{name}, one by one", samples, "raw")
+    crowd: dict[str, Sequence[RunJob]] = {"ours": [ours] * TASKS, "raw": raws}
+    samples = await interleave(rounds, {who: _together(run_jobs, jobs) for who, run_jobs in crowd.items()})
+    show(f"{name}, {TASKS} at once (raw: {len(raws)})", samples, "raw")
+
+
+async def prepare(url: str) -> None:
+    """Make the tables and the account."""
+    database = await Database.open(url)
+    await Accounts(database).ensure_owner("benchmark" * 4)
+    await database.close()
 
 
 def main() -> None:

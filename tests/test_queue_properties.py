@@ -214,9 +214,7 @@ class QueueMachine(RuleBasedStateMachine):
         return job, expected, holder == (JobStatus.IN_PROGRESS, job.worker_id, job.attempt)
 
     def _refused(self, raw: sa.TextClause, job_id: str, is_refused: bool) -> None:
-        work: Awaitable[object] = self._database.write(
-            lambda connection: connection.execute(raw, {"id": job_id})
-        )
+        work = self._database.write(lambda connection: connection.execute(raw, {"id": job_id}))
         if is_refused:
             with pytest.raises(sa.exc.IntegrityError):
                 self._run(work)
