@@ -42,12 +42,15 @@ def test_what_is_unchanged_is_not_sent_again(public, image):
     answer = public.get(image, headers={"if-none-match": etag})
     assert (answer.status_code, answer.content) == (304, b"")
     assert answer.headers["etag"] == etag
+    assert public.get(image, headers={"if-none-match": f'"other", W/{etag}'}).status_code == 304
     assert public.get(image, headers={"if-none-match": '"other"'}).status_code == 200
 
 
 def test_ranges(public, image):
     part = public.get(image, headers={"range": "bytes=1-3"})
     assert (part.status_code, part.content) == (206, PNG[1:4])
+    assert public.get(image, headers={"range": "bytes=-4"}).content == PNG[-4:]
+    assert public.get(image, headers={"range": "bytes=60-"}).content == PNG[60:]
     assert part.headers["content-range"] == f"bytes 1-3/{len(PNG)}"
     beyond = public.get(image, headers={"range": "bytes=1000-"})
     assert beyond.status_code == 416
@@ -71,8 +74,7 @@ def test_ranges(public, image):
 )
 def test_odd_ranges_are_harmless(public, image, ranges):
     answer = public.get(image, headers={"range": ranges})
-    assert answer.status_code in (200, 206, 400, 416)
-    assert len(answer.content) <= 4096
+    assert (answer.status_code, answer.content) == (200, PNG)
 
 
 @pytest.mark.parametrize(

@@ -176,13 +176,6 @@ def test_health_needs_no_key(server):
         assert client.get("/readyz").json() == {"status": "ready"}
 
 
-def test_not_ready_without_a_database(tmp_path):
-    with running_server(tmp_path / "data") as server, server.client() as client:
-        server.services.database._reader.close()
-        assert client.get("/readyz").status_code in (500, 503)
-        assert client.get("/healthz").status_code == 200
-
-
 def test_answers_are_neither_sniffed_nor_cached(client):
     for answer in (client.get("/v1/balance"), client.get("/v1/nothing")):
         assert answer.headers["x-content-type-options"] == "nosniff"
