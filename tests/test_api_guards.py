@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -196,19 +197,24 @@ def raw(server, data):
     target = urlsplit(server.url)
     with socket.create_connection((target.hostname, target.port)) as connection:
         connection.settimeout(10)
+        connection.sendall(data)
         received = b""
-        try:
-            connection.sendall(data)
+        with suppress(ConnectionError):
             while chunk := connection.recv(65536):
                 received += chunk
-        except (ConnectionError, TimeoutError):
-            pass
         return received
 
 
 def test_a_head_without_end_is_hung_up_on(server, client):
-    answer = raw(server, b"GET / HTTP/1.1\r\nX: " + b"a" * 2_000_000)
-    assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+    target = urlsplit(server.url)
+    with (
+        socket.create_connection((target.hostname, target.port), timeout=10) as connection,
+        suppress(ConnectionError),
+    ):
+        connection.sendall(b"GET / HTTP/1.1\r\nX: ")
+        for _ in range(100):
+            connection.sendall(b"a" * 20_000)
+        assert connection.recv(12) in (b"", b"HTTP/1.1 400")
     assert client.get("/v1/balance").status_code == 200
 
 
@@ -271,7 +277,7 @@ def test_retry_after_stands_where_trying_again_helps(error):
 
 def test_no_error_is_over_4_kb():
     fields = tuple(FieldProblem("필드" * 500, "말" * 5000) for _ in range(100))
-    body = error_body(InvalidInput("말" * 100_000 + "\ud800", fields=fields))
+    body = error_body(InvalidInput("\ud800" + "말" * 100_000, fields=fields))
     assert 1000 < len(body) <= MAX_ERROR_BYTES
     body.decode("utf-8")
 
