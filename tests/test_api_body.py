@@ -248,6 +248,11 @@ def test_broken_long_strings_are_refused(body):
         parse_json(body)
 
 
+def test_the_search_for_the_end_of_a_string_is_bounded():
+    with pytest.raises(InvalidJson, match="1000 backslashes in a row"):
+        parse_json(b'["' + b"\\" * 100_000 + b'"]')
+
+
 def test_what_is_large_and_no_image_is_413():
     with pytest.raises(BodyTooLarge):
         parse_json(b"[" + b" " * 9_000_000 + b"]")
