@@ -1,4 +1,4 @@
-"""The line to a Postgres server, which a test can cut and mend."""
+"""The line to a Postgres server, which a test can cut, freeze and mend."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Cable:
         self._server = server
         self._folder = folder
         self._writers: list[asyncio.StreamWriter] = []
+        self._frozen = False
 
     @classmethod
     async def lay(cls, url: str, folder: Path) -> Cable:
@@ -27,6 +28,7 @@ class Cable:
         return cable
 
     async def mend(self) -> None:
+        self._frozen = False
         self._relay = await asyncio.start_unix_server(self._connect, self._folder / SOCKET)
 
     def cut(self) -> None:
@@ -36,14 +38,21 @@ class Cable:
             writer.transport.abort()
         self._writers.clear()
 
+    def freeze(self) -> None:
+        """Let nothing through that was connected before, without a word: a firewall forgot it."""
+        self._frozen = True
+
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_unix_connection(self._server / SOCKET)
         self._writers += [writer, back]
-        await asyncio.gather(_pump(reader, back), _pump(there, writer))
+        new = self._frozen
+        await asyncio.gather(self._pump(reader, back, new), self._pump(there, writer, new))
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-        writer.close()
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes_frost: bool
+    ) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                if passes_frost or not self._frozen:
+                    writer.write(data)
+            writer.close()

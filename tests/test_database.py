@@ -220,6 +220,7 @@ async def test_writes_that_come_during_a_commit_share_the_next(file, commits):
     for n in range(20):
         later.append(asyncio.create_task(file.write(insert(n))))
         await asyncio.sleep(0)
+    await asyncio.sleep(0.01)  # The last one is on its way to the thread, too.
     disk.set()
     await asyncio.gather(*first, *later)
     assert len(commits) == 2

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from safelight import postgres
 from safelight.wake import SocketWaker, open_waker
 from tests.cable import Cable
 
@@ -115,10 +117,23 @@ async def test_a_dead_listener_is_swept_away(sockets):
     worker, api = SocketWaker(sockets / "a.db"), SocketWaker(sockets / "a.db")
     await worker.wait(LONG_S)
     [folder] = sockets.iterdir()
+    asyncio.get_running_loop().remove_reader(worker._listener)
     worker._listener.close()  # As kill -9 does: the socket's file stays.
     await api.notify()
     assert list(folder.iterdir()) == []
     worker._listener = None
+    await worker.close()
+    await api.close()
+
+
+async def test_a_listener_that_was_swept_away_listens_again(sockets):
+    worker, api = SocketWaker(sockets / "a.db"), SocketWaker(sockets / "a.db")
+    await worker.wait(LONG_S)
+    shutil.rmtree(worker._folder)
+    async with asyncio.timeout(5):
+        await worker.wait(LONG_S)
+        await api.notify()
+        await worker.wait(LONG_S)
     await worker.close()
     await api.close()
 
@@ -185,6 +200,23 @@ async def test_a_lost_line_is_laid_again(postgres_url, tmp_path):
     cable.cut()
 
 
+async def test_a_line_that_went_silent_is_given_up(postgres_url, tmp_path, monkeypatch):
+    monkeypatch.setattr(postgres, "NOTIFY_TIMEOUT_S", 0.05)
+    cable = await Cable.lay(postgres_url, tmp_path)
+    worker, api = open_waker(postgres_url), open_waker(cable.url)
+    await worker.wait(LONG_S)
+    await api.notify()
+    cable.freeze()
+    async with asyncio.timeout(5):
+        await api.notify()  # Lost: the line is silent.
+        await worker.wait(LONG_S)
+        await api.notify()
+        await worker.wait(LONG_S)
+    await worker.close()
+    await api.close()
+    cable.cut()
+
+
 async def test_notices_at_once_share_one_round_trip(postgres_url):
     waker = open_waker(postgres_url)
     await waker.notify()
@@ -195,9 +227,9 @@ async def test_notices_at_once_share_one_round_trip(postgres_url):
         def __getattr__(self, name):
             return getattr(connection, name)
 
-        async def execute(self, statement):
+        async def execute(self, statement, **options):
             sent.append(statement)
-            await execute(statement)
+            await execute(statement, **options)
 
     connection, waker._connection = waker._connection, Counting()
     await asyncio.gather(*(waker.notify() for _ in range(50)))

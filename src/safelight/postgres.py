@@ -20,6 +20,7 @@ from safelight.wake import wait_for
 
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_S = 10
+NOTIFY_TIMEOUT_S = 1
 POOL_SIZE = 8
 
 DIALECT = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
@@ -139,9 +140,12 @@ class PostgresWaker:
             if not self._to_send:  # Went out with somebody else's while we waited.
                 return
             self._to_send = False
-            with suppress(*LOST):
+            try:
                 connection = await self._connected()
-                await connection.execute(f"NOTIFY {CHANNEL}")
+                await connection.execute(f"NOTIFY {CHANNEL}", timeout=NOTIFY_TIMEOUT_S)
+            except LOST:
+                if self._connection:
+                    self._connection.terminate()
 
     async def wait(self, timeout_s: float) -> None:
         """See Waker.wait."""

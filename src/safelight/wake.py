@@ -55,7 +55,7 @@ class SocketWaker:
 
     def __init__(self, database: Path) -> None:
         # Under the temporary folder, not beside the database: a socket's path holds about 100 bytes.
-        name = hashlib.sha256(os.fsencode(database.absolute())).hexdigest()[:16]
+        name = hashlib.sha256(os.fsencode(database.resolve())).hexdigest()[:16]
         self._folder = Path(tempfile.gettempdir()) / f"safelight-{os.getuid()}-{name}"
         self._sender = _datagram_socket()
         self._listener: socket.socket | None = None
@@ -70,20 +70,14 @@ class SocketWaker:
 
     async def wait(self, timeout_s: float) -> None:
         """See Waker.wait."""
-        if self._listener is None and self._listen():
+        if not self._is_reachable() and self._listen():
             return
         await wait_for(self._woken, timeout_s)
 
     async def close(self) -> None:
         """See Waker.close."""
         self._sender.close()
-        if self._listener:
-            asyncio.get_running_loop().remove_reader(self._listener)
-            with suppress(OSError):
-                os.unlink(self._listener.getsockname())
-                self._folder.rmdir()  # Refused while others listen.
-            self._listener.close()
-            self._listener = None
+        self._hang_up()
 
     def _knock(self, path: str) -> None:
         try:
@@ -93,8 +87,13 @@ class SocketWaker:
         except BlockingIOError:  # Its queue is full: it is awake.
             pass
 
+    def _is_reachable(self) -> bool:
+        """Whether our socket is still there: temporary folders are swept."""
+        return self._listener is not None and os.path.exists(self._listener.getsockname())
+
     def _listen(self) -> bool:
         """Open a listener. False: there is no folder to trust, the timeout must do."""
+        self._hang_up()
         listener = _datagram_socket()
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
@@ -107,6 +106,16 @@ class SocketWaker:
         self._listener = listener
         asyncio.get_running_loop().add_reader(listener, self._hear)
         return True
+
+    def _hang_up(self) -> None:
+        if self._listener is None:
+            return
+        asyncio.get_running_loop().remove_reader(self._listener)
+        with suppress(OSError):
+            os.unlink(self._listener.getsockname())
+            self._folder.rmdir()  # Refused while others listen.
+        self._listener.close()
+        self._listener = None
 
     def _hear(self) -> None:
         with suppress(BlockingIOError):
