@@ -75,13 +75,21 @@ def _text_encoder() -> Qwen3Model:
 def _vae() -> AutoencoderTiny:
     """16-fold, 16 channels, as nano's."""
     widths = (16, 16, 16, 16, 16)
-    return AutoencoderTiny(
+    vae = AutoencoderTiny(
         encoder_block_out_channels=widths,
         decoder_block_out_channels=widths,
         num_encoder_blocks=(1, 1, 1, 1, 1),
         num_decoder_blocks=(1, 1, 1, 1, 1),
         latent_channels=16,
     )
+    # As they are born its layers fade what goes through them, and black hides differences.
+    for layer in vae.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(layer.weight)
+    last = vae.decoder.layers[-1]
+    torch.nn.init.normal_(last.weight, std=0.002)
+    torch.nn.init.constant_(last.bias, 0.5)
+    return vae
 
 
 def _transformer() -> ZImageTransformer2DModel:
@@ -120,5 +128,5 @@ def _filled(module: torch.nn.Module, *names: str) -> torch.nn.Module:
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             if any(part in name for part in names):
-                parameter.normal_(0, 0.1)
+                parameter.normal_(0, 0.5)
     return module
