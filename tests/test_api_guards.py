@@ -97,6 +97,15 @@ def test_two_authorization_headers_are_refused(server):
         error_of(client.get("/v1/balance", headers=headers), 401, "unauthorized", 400004)
 
 
+def test_two_hosts_are_refused(server):
+    request = b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: a\r\nConnection: close\r\n\r\n"
+    assert raw(server, request).startswith(b"HTTP/1.1 400 ")
+
+
+def test_other_headers_may_come_twice(client):
+    assert client.get("/v1/balance", headers=[("x-a", "1"), ("x-a", "2")]).status_code == 200
+
+
 def test_the_scheme_is_case_insensitive(server):
     with server.client(key=None) as client:
         assert client.get("/v1/balance", headers={"authorization": f"bearer {OWNER_KEY}"}).status_code == 200

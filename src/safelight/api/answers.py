@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from safelight.api.wire import error_body, to_bytes
 from safelight.errors import InvalidInput, MethodNotAllowed, NotFound, SafelightError, Unauthorized
@@ -32,10 +32,14 @@ class JsonBytes(Response):
     def __init__(self, body: bytes, status_code: int = 200, headers: Mapping[str, str] | None = None) -> None:
         self.status_code = status_code
         self.body = body
-        self.background = None
         self.raw_headers = [(b"content-length", str(len(body)).encode()), *_HEADERS]
         if headers:
             self.raw_headers += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body})
 
 
 def json_answer(content: object, status_code: int = 200) -> Response:
@@ -55,15 +59,8 @@ class ErrorAnswers:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application and answer for its exceptions."""
-        started = False
-
-        async def watched_send(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
         try:
-            await self.app(scope, receive, watched_send)
+            await self.app(scope, receive, send)
         except ClientDisconnect:
             return
         except Exception as error:
@@ -72,7 +69,7 @@ class ErrorAnswers:
             answer = error_answer(error)
             if answer.status_code == 500:
                 _log_unexpected(scope, error)
-            if started:
+            if "answering" in scope:
                 # Too late for another answer: let the server cut the connection.
                 raise ConnectionAbortedError from None
             await answer(scope, receive, send)

@@ -42,9 +42,12 @@ class Api(FastAPI):
             redoc_url=None,
             telemetry={"tracing": False, "metrics": False, "logs": False},
         )
-        self.state.services = services
-        for module in (requests, models, account, files, health):
-            self.router.routes.extend(module.router.routes)
+        self.services = services
+        documents = self.router.routes
+        self.router.routes = [
+            route for module in (requests, models, account, files, health) for route in module.router.routes
+        ]
+        self.router.routes += documents  # What is asked for least comes last.
         documented = [route for route in self.router.routes if isinstance(route, Route)]
         plain = [Route(route.path, _Plain(route.endpoint), methods=route.methods) for route in documented]
         guarded = Guards(
@@ -73,4 +76,5 @@ class _Plain:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self.endpoint(Request(scope, receive))
+        scope["answering"] = True
         await response(scope, receive, send)

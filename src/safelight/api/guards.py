@@ -37,44 +37,51 @@ class Guards:
         """Check a request, then pass it on."""
         if scope["type"] == "http":
             path: str = scope["path"]
-            check_size(scope)
-            self.check_host(scope, path)
+            headers = headers_of(scope)
+            self.check_host(headers.get(b"host"), path)
             if path.startswith(_UNDER_PROTECTED) or path in PROTECTED:
-                scope["account"] = await self.accounts.authenticate(bearer_token(scope))
+                scope["account"] = await self.accounts.authenticate(bearer_token(headers))
         await self.app(scope, receive, send)
 
-    def check_host(self, scope: Scope, path: str) -> None:
+    def check_host(self, host: bytes | None, path: str) -> None:
         """Refuse a Host header that is malformed or, with a public URL configured, names another host.
 
         Without this, a web page could reach a server on its visitor's machine through a name that resolves to
         it, and answers would carry URLs of the attacker's choice. Probes of a balancer go by address: they
         are answered under any host.
         """
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) > 1 or (hosts and not _HOST.fullmatch(hosts[0])):
+        if host is not None and not _HOST.fullmatch(host):
             raise InvalidHeader("The Host header is malformed.")
         if self.known_hosts and path not in _PROBES:
-            name = urlsplit(f"//{hosts[0].decode('ascii')}").hostname if hosts else None
+            name = urlsplit(f"//{host.decode('ascii')}").hostname if host else None
             if name not in self.known_hosts:
                 raise InvalidHeader("This server does not answer to that Host.")
 
 
-def check_size(scope: Scope) -> None:
-    """Refuse a request whose address and headers together are over MAX_HEADER_BYTES."""
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
+    """A request's headers, without an Authorization that is said twice. Raises InvalidHeader."""
+    pairs = scope["headers"]
+    headers = dict(pairs)
     size_bytes = len(scope["raw_path"]) + len(scope["query_string"])
-    for name, value in scope["headers"]:
+    for name, value in pairs:
         size_bytes += len(name) + len(value)
     if size_bytes > MAX_HEADER_BYTES:
         raise InvalidHeader(f"The address and the headers are over {MAX_HEADER_BYTES // 1024} KB together.")
+    if len(headers) != len(pairs):
+        names = [name for name, _ in pairs]
+        if names.count(b"host") > 1:
+            raise InvalidHeader("The Host header came twice.")
+        if names.count(b"authorization") > 1:
+            del headers[b"authorization"]
+    return headers
 
 
 _UNDER_PROTECTED = tuple(f"{prefix}/" for prefix in PROTECTED)
 
 
-def bearer_token(scope: Scope) -> str:
-    """The one bearer token of a request. Raises Unauthorized."""
-    values = [value for name, value in scope["headers"] if name == b"authorization"]
-    match = _BEARER.fullmatch(values[0]) if len(values) == 1 else None
+def bearer_token(headers: dict[bytes, bytes]) -> str:
+    """The bearer token of a request. Raises Unauthorized."""
+    match = _BEARER.fullmatch(headers.get(b"authorization", b""))
     if not match:
         raise Unauthorized
     return match.group(1).decode("ascii")

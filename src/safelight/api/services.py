@@ -56,7 +56,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 def services(request: Request) -> Services:
     """The process's services."""
-    return cast(Services, request.app.state.services)
+    return cast(Services, request.scope["app"].services)
 
 
 def account(request: Request) -> Account:
