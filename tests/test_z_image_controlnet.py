@@ -1,9 +1,3 @@
-import hashlib
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -11,9 +5,12 @@ from diffusers import ZImageControlNetModel, ZImageControlNetPipeline, ZImagePip
 from PIL import Image, ImageDraw
 
 from safelight.engine.control import Window, canny
+from safelight.engine.parent import Child
+from safelight.engine.protocol import Generate, Setup, read_pixels
 from safelight.engine.runner import RunStopped
 from safelight.engine.weights import Loader
 from safelight.inputs import PIXELS
+from safelight.jobs import Progress
 from safelight.models.base import Run
 from safelight.models.z_image_controlnet import ZImageControlNet
 from tests.tiny_weights import save_tiny_weights
@@ -59,10 +56,14 @@ def picture(width=512, height=512):
     return image
 
 
-def draw(pipeline, loader, image=None, on_step=lambda step, steps: None, notes=None, **values):
+def body(**values):
     body = {"prompt": "a red ball", "image_url": "file:x", "loras": [], "image_size": "square"}
     body |= {"num_inference_steps": 2, "control_start": 0, "control_end": 1} | values
-    request = MODEL.Input.accepted(MODEL.Input.parse(body).settled())
+    return MODEL.Input.parse(body).settled()
+
+
+def draw(pipeline, loader, image=None, on_step=lambda step, steps: None, notes=None, **values):
+    request = MODEL.Input.accepted(body(**values))
     run = Run(
         context=loader,
         seed=request.seed,
@@ -100,6 +101,16 @@ def test_scale_0_equals_the_pipeline_without_a_controlnet(pipeline, loader, stoc
     ours = draw(pipeline, loader, control_scale=0)
     assert same(ours, draw_stock(stock[0]))
     assert same(ours, draw_stock(stock[1], control_image=picture(), controlnet_conditioning_scale=0.0))
+
+
+def test_scale_0_does_not_run_the_controlnet(pipeline, loader, monkeypatch):
+    def run(*arguments, **options):
+        raise AssertionError("it ran")
+
+    monkeypatch.setattr(ZImageControlNetModel, "forward", run)
+    draw(pipeline, loader, control_scale=0)
+    with pytest.raises(AssertionError, match="it ran"):
+        draw(pipeline, loader, control_scale=0.1)
 
 
 def test_an_empty_window_equals_the_pipeline_without_a_controlnet(pipeline, loader, stock):
@@ -143,21 +154,39 @@ def test_the_same_job_gives_the_same_bytes(pipeline, loader):
     assert not same(draw(pipeline, loader, seed=3), draw(pipeline, loader, seed=4))
 
 
-def test_another_process_gives_the_same_bytes(pipeline, loader, weights):
-    script = (
-        "import sys, json, hashlib\n"
-        "from pathlib import Path\n"
-        "from tests.test_z_image_controlnet import MODEL, Loader, draw\n"
-        "loader = Loader(MODEL.weights.nano, 'cpu', {}, Path(sys.argv[1]))\n"
-        "image = draw(MODEL.load(loader), loader, seed=3)\n"
-        "print(json.dumps(hashlib.sha256(image.tobytes()).hexdigest()))\n"
+OWN_MODEL = """
+from safelight.models.base import Part, Weights
+from safelight.models.z_image_controlnet import ZImageControlNet
+
+class Tiny(ZImageControlNet):
+    id = "test/tiny"
+    weights = Weights(real={{}}, nano={{
+        name: Part({root!r} + "/" + part.repo, part.folder)
+        for name, part in ZImageControlNet.weights.nano.items()
+    }})
+"""
+
+
+async def test_the_child_gives_the_same_bytes(pipeline, loader, weights, tmp_path):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "tiny.py").write_text(OWN_MODEL.format(root=str(weights)))
+    picture().save(tmp_path / "control.png")
+    request = Generate(
+        "job",
+        "test/tiny",
+        body(seed=3),
+        {"image_url": [str(tmp_path / "control.png")]},
+        str(tmp_path),
     )
-    root = Path(__file__).parent.parent
-    answer = subprocess.run(
-        [sys.executable, "-c", script, str(weights)], cwd=root, capture_output=True, text=True, check=True
-    )
-    ours = hashlib.sha256(draw(pipeline, loader, seed=3).tobytes()).hexdigest()
-    assert json.loads(answer.stdout.splitlines()[-1]) == ours
+    child = Child(Setup("cpu", str(tmp_path / "models")))
+    seen = []
+    try:
+        await child.start()
+        done, _ = await child.generate(request, seen.append)
+    finally:
+        await child.kill()
+    assert read_pixels(tmp_path, 0, done.sizes[0]) == draw(pipeline, loader, seed=3).tobytes()
+    assert seen == [Progress(1, 2), Progress(2, 2)]
 
 
 @pytest.mark.parametrize("name", PIXELS)
