@@ -27,6 +27,29 @@ MODELS = Path(__file__).parent / "models"
 SETUP = Setup(device="cpu", models_dir=str(MODELS))
 QUICK = Patience(start_s=60, load_s=20, step_s=1, stop_s=1)
 
+EAGER = """
+from pathlib import Path
+from decimal import Decimal
+from PIL import Image
+from safelight.inputs import ModelInput
+from safelight.models.base import Model, Part, Weights
+from safelight.texts import NOTHING
+
+class Eager(Model):
+    id = "a/eager"
+    display_name, description, categories, licence = "Eager", NOTHING, ("text-to-image",), "Apache-2.0"
+    weights = Weights(real={}, nano={"unet": Part("a", "b")})
+    gpu_memory_gib = 0.0
+    Input = ModelInput
+
+    def load(self, context):
+        with (Path(__file__).parent / "loaded").open("a") as file:
+            file.write("once")
+
+    def generate(self, pipeline, request, run):
+        return [Image.new("RGB", (16, 16))]
+"""
+
 
 @pytest.fixture
 async def child():
@@ -284,3 +307,17 @@ async def test_a_child_is_ready_soon():
     await child.start()
     await child.kill()
     assert time.monotonic() - started < 10
+
+
+async def test_an_idle_child_loads_a_model_before_it_is_asked(tmp_path):
+    (tmp_path / "eager.py").write_text(EAGER)
+    child = Child(Setup("cpu", str(tmp_path)), QUICK)
+    await child.start()
+    try:
+        async with asyncio.timeout(20):
+            while not (tmp_path / "loaded").exists():
+                await asyncio.sleep(0.05)
+        assert await run(child, tmp_path, "a/eager")
+    finally:
+        await child.kill()
+    assert (tmp_path / "loaded").read_text() == "once"

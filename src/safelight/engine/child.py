@@ -28,6 +28,9 @@ from safelight.engine.protocol import (
     encode,
 )
 
+IDLE_S = 2
+"""After so long without a first job the child loads a model on its own: the first picture comes sooner."""
+
 
 def main() -> NoReturn:
     """Take the network away, then serve one job after the other until the parent is gone."""
@@ -43,6 +46,8 @@ def main() -> NoReturn:
     assert isinstance(setup, Setup)  # noqa: S101 - the parent's first word
     runner = Runner(setup, parent.send, parent.wants_stop)
     parent.send(Ready(confined))
+    if not parent.has_asked.wait(IDLE_S):
+        runner.warm_up()
     while True:
         request = parent.requests.get()
         assert isinstance(request, Generate)  # noqa: S101 - the parent says nothing else
@@ -54,6 +59,7 @@ class Parent:
 
     def __init__(self) -> None:
         self.requests: queue.SimpleQueue[Setup | Generate] = queue.SimpleQueue()
+        self.has_asked = threading.Event()
         self._stop = threading.Event()
         self._incoming, self._outgoing = _take_over_pipes()
         threading.Thread(target=self._listen, name="parent", daemon=True).start()
@@ -83,6 +89,8 @@ class Parent:
                 else:
                     self._stop.clear()
                     self.requests.put(message)
+                    if isinstance(message, Generate):
+                        self.has_asked.set()
         _end()
 
 

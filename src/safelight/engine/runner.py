@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import sys
 import time
@@ -52,6 +53,15 @@ class Runner:
         self._pipelines: dict[str, tuple[Loader, Any]] = {}
         self._shelf: Shelf = {}
 
+    def warm_up(self) -> None:
+        """Load the first model that has weights, before a job asks for it."""
+        for model in self._catalogue.all():
+            if model.has_engine() and model.weights.nano:
+                # What is wrong with it is told to the job that asks for it.
+                with contextlib.suppress(Exception):
+                    self._loaded(model)
+                return
+
     def run(self, request: Generate) -> Done | Failed | Stopped:
         """Run one job to its end, whatever that is."""
         try:
@@ -74,7 +84,9 @@ class Runner:
         pictures = {
             name: [images.decode(Path(path)) for path in paths] for name, paths in request.images.items()
         }
+        started_s = time.monotonic()
         context, pipeline = self._loaded(model)
+        self._send(Loaded(time.monotonic() - started_s))
         notes: list[str] = []
         started_s = time.monotonic()
         run = self._run(request, context, pictures, notes)
@@ -89,11 +101,9 @@ class Runner:
         )
 
     def _loaded(self, model: Model) -> tuple[Loader, Any]:
-        started_s = time.monotonic()
         if model.id not in self._pipelines:
             loader = Loader(model.weights.nano, self._device, self._shelf)
             self._pipelines[model.id] = loader, model.load(loader)
-        self._send(Loaded(time.monotonic() - started_s))
         return self._pipelines[model.id]
 
     def _run(
