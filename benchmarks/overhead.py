@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from uvloop import run
 
 from benchmarks._harness import console, interleave, median, show, show_machine
-from benchmarks.queue import RawSqlite
+from benchmarks.raw import RawSqlite
 from safelight.accounts import OWNER_ID, Accounts
 from safelight.database import Database
 from safelight.engine.parent import Child
@@ -33,6 +33,8 @@ from safelight.worker import Worker
 
 MODELS = Path(__file__).parent / "models"
 MODEL = "benchmark/nothing"
+RAW_MODEL = "benchmark/raw"
+VALUES = {"seed": 7}
 
 
 class Watched(Store):
@@ -52,7 +54,7 @@ class Watched(Store):
 async def _our_job(store: Watched) -> float:
     store.ended.clear()
     started_s = time.perf_counter()
-    job = Job(new_id(), OWNER_ID, MODEL, {"seed": 7}, JobStatus.IN_QUEUE, 0, datetime.now(UTC))
+    job = Job(new_id(), OWNER_ID, MODEL, VALUES, JobStatus.IN_QUEUE, 0, datetime.now(UTC))
     await store.add(job)
     await store.ended.wait()
     found = await store.get(job.id, OWNER_ID)
@@ -64,7 +66,10 @@ async def _our_job(store: Watched) -> float:
 
 async def _raw_job(raw: RawSqlite) -> float:
     started_s = time.perf_counter()
-    await raw.run_job()
+    await raw.add(RAW_MODEL, VALUES)
+    claimed = await raw.claim(RAW_MODEL)
+    assert claimed is not None
+    await raw.finish(claimed[0])
     return time.perf_counter() - started_s
 
 
