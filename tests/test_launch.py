@@ -92,12 +92,12 @@ async def test_stop_gives_a_running_job_time_to_finish(workers, store):
 
 async def test_a_worker_that_dies_is_replaced(workers, store):
     job = await ended(store, await submit(store))
-    old = int(job.worker_id.split("-")[-2])
+    old = int(job.worker_id.split(".")[-2])
     family_of_old = [old, *children_of(old)]
     os.kill(old, signal.SIGKILL)
     job = await ended(store, await submit(store))
     assert job.status is JobStatus.COMPLETED
-    assert int(job.worker_id.split("-")[-2]) != old
+    assert int(job.worker_id.split(".")[-2]) != old
     await until_gone(family_of_old)
 
 

@@ -49,7 +49,7 @@ async def run_worker(settings: Settings) -> None:
     _end_on_signals(stop, at_once)
     _end_without_supervisor(stop, at_once)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    worker_id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[:6]}"
+    worker_id = f"{socket.gethostname()}.{os.getpid()}.{new_id()[:6]}"
     database = await _open_database(settings.database, stop)
     if database is None:
         return

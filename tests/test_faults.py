@@ -1,0 +1,129 @@
+"""Kill what can be killed, and count the jobs."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from safelight.accounts import OWNER_ID
+from safelight.files import LocalFiles
+from safelight.jobs import Job, JobStatus, new_id
+from safelight.launch import Workers
+from safelight.maintenance import Maintenance
+from safelight.settings import read_settings
+from tests.processes import children_of, until_gone
+
+MODELS = Path(__file__).parent / "models"
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_no_job_is_lost_whatever_dies(sqlite_url, database, store, tmp_path, seed):
+    chance = random.Random(seed)
+    settings = read_settings(
+        data_dir=tmp_path, database_url=sqlite_url, models_dir=MODELS, device="cpu", workers=2
+    )
+    # Five times as fast: a lease of 30 s is over after 6 s without a heartbeat.
+    maintenance = Maintenance(store, clock=lambda: time.monotonic() * 5)
+    workers = Workers(settings)
+    await workers.start()
+    jobs = [new_job() for _ in range(30)]
+    try:
+        for job in jobs:
+            await store.add(job)
+        ended, kills = await asyncio.gather(until_all_ended(store, jobs, maintenance), kill_some(chance))
+    finally:
+        await workers.stop()
+    assert kills == 4
+    files = LocalFiles(settings.files_dir)
+    for job in ended:
+        assert job.status is JobStatus.COMPLETED or job.error.code == "worker_lost"
+        assert job.attempt <= 3
+        assert all(files.path(output.file_id).stat().st_size == output.size_bytes for output in job.outputs)
+    assert sum(job.status is JobStatus.COMPLETED for job in ended) >= 28
+    assert any(job.attempt > 1 for job in ended)
+    await until_gone(children_of(os.getpid()))
+
+
+async def test_a_worker_that_lost_its_lease_changes_nothing(sqlite_url, database, store, tmp_path):
+    settings = read_settings(
+        data_dir=tmp_path, database_url=sqlite_url, models_dir=MODELS, device="cpu", workers=2
+    )
+    maintenance = Maintenance(store, clock=lambda: time.monotonic() * 5)
+    workers = Workers(settings)
+    await workers.start()
+    job = new_job(num_inference_steps=30)
+    sleeper = None
+    try:
+        await store.add(job)
+        held = await until(store, job, lambda job: job.progress is not None, maintenance)
+        sleeper = int(held.worker_id.split(".")[-2])
+        os.kill(sleeper, signal.SIGSTOP)
+        done = await until(store, job, lambda job: job.status.is_final, maintenance)
+        assert (done.attempt, done.status) == (2, JobStatus.COMPLETED)
+        assert done.worker_id != held.worker_id
+        os.kill(sleeper, signal.SIGCONT)
+        # It is awake again when it takes new work, and done with the old job when it has drained.
+        others = [new_job() for _ in range(8)]
+        for other in others:
+            await store.add(other)
+        ended = await until_all_ended(store, others, maintenance)
+        assert {other.worker_id for other in ended} == {held.worker_id, done.worker_id}
+    finally:
+        if sleeper:
+            os.kill(sleeper, signal.SIGCONT)
+        await workers.stop()
+    assert await store.get(job.id, OWNER_ID) == done
+    stored = {path.name for path in settings.files_dir.rglob("*") if path.is_file()}
+    assert stored == {output.file_id for ended_job in [done, *ended] for output in ended_job.outputs}
+
+
+async def until(store, job, condition, maintenance):
+    async with asyncio.timeout(60):
+        while not condition(found := await store.get(job.id, OWNER_ID)):
+            await maintenance.tick()
+            await asyncio.sleep(0.05)
+    return found
+
+
+@pytest.fixture
+def database_url(sqlite_url):
+    return sqlite_url
+
+
+def new_job(num_inference_steps=3):
+    values = {"num_inference_steps": num_inference_steps}
+    return Job(new_id(), OWNER_ID, "test/slow", values, JobStatus.IN_QUEUE, 0, datetime.now(UTC))
+
+
+async def kill_some(chance):
+    """Kill a worker or a child now and then. Returns how many were killed."""
+    kills = 0
+    while kills < 4:
+        await asyncio.sleep(chance.uniform(0.5, 1.5))
+        processes = [pid for pid in children_of(os.getpid()) if is_ours(pid)]
+        if processes:
+            os.kill(chance.choice(processes), signal.SIGKILL)
+            kills += 1
+    return kills
+
+
+def is_ours(pid):
+    try:
+        return b"safelight" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return False
+
+
+async def until_all_ended(store, jobs, maintenance):
+    async with asyncio.timeout(90):
+        while True:
+            await maintenance.tick()
+            found = [await store.get(job.id, OWNER_ID) for job in jobs]
+            if all(job.status.is_final for job in found):
+                return found
+            await asyncio.sleep(0.1)
