@@ -197,6 +197,10 @@ async def test_a_job_that_does_not_stop_is_killed(tmp_path, model):
         with pytest.raises(ChildDied):
             await task
     assert child.pid is None
+    await asyncio.sleep(0.6)
+    await child.start()
+    assert await run(child, tmp_path)
+    await child.kill()
 
 
 async def test_the_child_gets_no_credentials(child, tmp_path, monkeypatch):

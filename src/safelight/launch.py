@@ -143,11 +143,15 @@ class Workers:
         loop = asyncio.get_running_loop()
         while not self._stop.is_set():
             started_s = loop.time()
-            process = await _spawn(environment)
-            if not await unless(self._stop, process.wait()):
-                await _end(process)
-                return
-            log.error("worker_died", pid=process.pid, returncode=process.returncode)
+            try:
+                process = await _spawn(environment)
+            except OSError as error:
+                log.error("worker_not_started", reason=error.strerror)
+            else:
+                if not await unless(self._stop, process.wait()):
+                    await _end(process)
+                    return
+                log.error("worker_died", pid=process.pid, returncode=process.returncode)
             if loop.time() - started_s > HEALTHY_AFTER_S:
                 delays = backoff(longest_s=30)
             await unless(self._stop, asyncio.sleep(next(delays)))

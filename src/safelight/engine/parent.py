@@ -109,14 +109,14 @@ class Child:
 
         Raises RunFailed, RunStopped or ChildDied.
         """
-        self._running_job_id, self._stop_by_s = request.job_id, None
+        self._running_job_id = request.job_id
         try:
             return await self._converse(request, on_progress)
         except (ChildDied, asyncio.CancelledError):
             await self.kill()
             raise
         finally:
-            self._running_job_id = None
+            self._running_job_id, self._stop_by_s = None, None
 
     async def stop(self, job_id: str) -> None:
         """Ask the child to end this job at its next step; a child that does not is killed in a while."""
