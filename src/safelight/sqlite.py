@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -65,6 +65,8 @@ class SqliteDatabase(Database):
         self._driver: Any = self._writer.connection.dbapi_connection
         self._asked: list[_Write] = []
         self._with_thread = 0
+        self._turn_is_used = False
+        self._is_crowded = False
         self._commit_s = float("inf")
         self._batches: SimpleQueue[list[_Write]] = SimpleQueue()
         self._closed = False
@@ -110,19 +112,31 @@ class SqliteDatabase(Database):
     async def _ask(self, work: Callable[[], T]) -> T:
         if self._closed or self._with_thread + len(self._asked) >= MAX_WAITING:
             raise Unavailable(retry_after_s=RETRY_AFTER_S)
-        result: asyncio.Future[T] = self._loop.create_future()
-        self._asked.append(_Write(work, result))
-        if len(self._asked) == 1:
-            self._loop.call_soon(self._dispatch)
-        return await result
+        write = _Write(work, self._loop.create_future())
+        is_first = not self._turn_is_used
+        if is_first:
+            self._turn_is_used = True
+            self._loop.call_soon(self._end_turn)
+        if is_first and not self._is_crowded and self._begin_here():
+            _settle([write], self._commit([write]))
+        else:
+            self._asked.append(write)
+        return cast(T, await write.result)
 
-    def _dispatch(self) -> None:
-        alone = self._is_wal and len(self._asked) == 1 and not self._with_thread
-        if alone and self._commit_s < FAST_COMMIT_S and self._begin():
+    def _end_turn(self) -> None:
+        """Once per turn of the event loop in which something was asked for."""
+        self._turn_is_used = False
+        self._is_crowded = len(self._asked) > 1
+        if len(self._asked) == 1 and self._begin_here():
             batch, self._asked = self._asked, []
-            self._settle(batch, self._commit(batch))
+            _settle(batch, self._commit(batch))
         else:
             self._hand_over()
+
+    def _begin_here(self) -> bool:
+        """Begin a transaction on the loop, if the thread is idle and the disk will not hold up the loop."""
+        is_fast = self._is_wal and self._commit_s < FAST_COMMIT_S
+        return is_fast and not self._with_thread and self._begin()
 
     def _hand_over(self) -> None:
         if self._asked:
@@ -132,16 +146,7 @@ class SqliteDatabase(Database):
 
     def _take_back(self, batch: list[_Write], outcomes: list[Any]) -> None:
         self._with_thread -= len(batch)
-        self._settle(batch, outcomes)
-
-    def _settle(self, batch: list[_Write], outcomes: list[Any]) -> None:
-        for write, outcome in zip(batch, outcomes, strict=True):
-            if write.result.done():  # The caller was cancelled; the write stands.
-                continue
-            if isinstance(outcome, Exception):
-                write.result.set_exception(outcome)
-            else:
-                write.result.set_result(outcome)
+        _settle(batch, outcomes)
 
     # --- On the writer thread; `_begin`, `_commit` and below also on the loop while the thread is idle ---
 
@@ -212,6 +217,16 @@ class SqliteDatabase(Database):
         for call in then:
             _run(self._driver, self._engine.dialect, *call)
         return found[0]
+
+
+def _settle(batch: list[_Write], outcomes: list[Any]) -> None:
+    for write, outcome in zip(batch, outcomes, strict=True):
+        if write.result.done():  # The caller was cancelled; the write stands.
+            continue
+        if isinstance(outcome, Exception):
+            write.result.set_exception(outcome)
+        else:
+            write.result.set_result(outcome)
 
 
 def _run(driver: Any, dialect: sa.Dialect, statement: Statement, values: Values) -> list[Any]:

@@ -44,9 +44,11 @@ def open_waker(database_url: str) -> Waker:
 
 async def wait_for(woken: asyncio.Event, timeout_s: float) -> None:
     """Wait for the event at most `timeout_s`, and consume it."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s):
-            await woken.wait()
+    timer = asyncio.get_running_loop().call_later(timeout_s, woken.set)
+    try:
+        await woken.wait()
+    finally:
+        timer.cancel()
     woken.clear()
 
 
@@ -66,7 +68,7 @@ class SocketWaker:
         with suppress(OSError):
             if _is_private(self._folder):
                 for name in os.listdir(self._folder):
-                    self._knock(str(self._folder / name))
+                    self._knock(f"{self._folder}/{name}")
 
     async def wait(self, timeout_s: float) -> None:
         """See Waker.wait."""
