@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -150,6 +151,15 @@ async def test_a_child_that_dies_or_hangs_is_replaced(child, tmp_path, model):
     await child.start()
     assert child.pid != first
     assert await run(child, tmp_path)
+
+
+async def test_a_child_that_died_before_it_was_asked_is_replaced_at_once(child, tmp_path):
+    first = child.pid
+    os.kill(first, signal.SIGKILL)
+    # Nobody has told the parent yet.
+    assert child.pid == first
+    assert await run(child, tmp_path)
+    assert child.pid != first
 
 
 async def test_loading_has_more_patience_than_a_step(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from safelight.engine.protocol import (
     LENGTH_BYTES,
     MAX_FRAME_BYTES,
+    Begun,
     BrokenProtocol,
     Done,
     Failed,
@@ -46,6 +47,7 @@ def test_what_the_parent_says_is_what_the_child_hears(message):
     "message",
     [
         Ready(True),
+        Begun(),
         Loaded(1.5),
         Step(1, 8),
         Done([Size(1024, 768)], "nano", 0.5, ["cut"]),

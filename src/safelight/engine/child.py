@@ -17,6 +17,7 @@ from typing import NoReturn
 from safelight.engine.confine import die_with_parent, leave_network
 from safelight.engine.protocol import (
     LENGTH_BYTES,
+    Begun,
     BrokenProtocol,
     FromChild,
     Generate,
@@ -51,6 +52,7 @@ def main() -> NoReturn:
     while True:
         request = parent.requests.get()
         assert isinstance(request, Generate)  # noqa: S101 - the parent says nothing else
+        parent.send(Begun())
         parent.send(runner.run(request))
 
 

@@ -15,6 +15,7 @@ import structlog
 
 from safelight.engine.protocol import (
     LENGTH_BYTES,
+    Begun,
     BrokenProtocol,
     Done,
     Failed,
@@ -107,11 +108,12 @@ class Child:
     ) -> tuple[Done, float]:
         """Run one job on a started child. Returns what it made, and the seconds that loading took.
 
-        Raises RunFailed, RunStopped or ChildDied.
+        Raises RunFailed, RunStopped, ChildDied or ChildNotStarted.
         """
         self._running_job_id = request.job_id
         try:
-            return await self._converse(request, on_progress)
+            await self._begin(request)
+            return await self._converse(on_progress)
         except (ChildDied, asyncio.CancelledError):
             await self.kill()
             raise
@@ -156,10 +158,22 @@ class Child:
         self.confined = isinstance(ready, Ready) and ready.confined
         log.info("child_ready", pid=self.pid, confined=self.confined)
 
-    async def _converse(
-        self, request: Generate, on_progress: Callable[[Progress], None]
-    ) -> tuple[Done, float]:
+    async def _begin(self, request: Generate) -> None:
+        """Have the child take the job; one that had died before it was asked is replaced."""
+        try:
+            await self._ask(request)
+        except ChildDied:
+            await self.kill()
+            await self.start()
+            await self._ask(request)
+
+    async def _ask(self, request: Generate) -> None:
         await self._send(request)
+        # It may just be loading a model on its own.
+        if not isinstance(await self._receive(self._patience.load_s), Begun):
+            raise ChildDied("it spoke out of turn")
+
+    async def _converse(self, on_progress: Callable[[Progress], None]) -> tuple[Done, float]:
         load_s, limit_s = 0.0, self._patience.load_s
         while True:
             message = await self._receive(limit_s)

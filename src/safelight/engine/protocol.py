@@ -1,8 +1,8 @@
 """What a worker's two processes say to each other: length-prefixed JSON over pipes, no pickle.
 
 The parent sends `Setup` once, then `Generate` and `Stop`. The child answers `Ready` once, then for every
-`Generate` one `Loaded`, any number of `Step`, and one of `Done`, `Failed` or `Stopped`. Pixels travel as
-files: the parent names a folder, the child writes `0.rgb`, `1.rgb`, … into it and tells their sizes.
+`Generate` one `Begun`, one `Loaded`, any number of `Step`, and one of `Done`, `Failed` or `Stopped`. Pixels
+travel as files: the parent names a folder, the child writes `0.rgb`, `1.rgb`, … there and tells their sizes.
 """
 
 from __future__ import annotations
@@ -78,6 +78,14 @@ class Ready:
 
 @_strict
 @dataclass(frozen=True)
+class Begun:
+    """The child has taken the job: what happens from now on may be the job's doing."""
+
+    kind: Literal["begun"] = "begun"
+
+
+@_strict
+@dataclass(frozen=True)
 class Loaded:
     """The job's model is in memory; load_s seconds went into that."""
 
@@ -138,7 +146,7 @@ class Stopped:
 
 
 FromParent = Setup | Generate | Stop
-FromChild = Ready | Loaded | Step | Done | Failed | Stopped
+FromChild = Ready | Begun | Loaded | Step | Done | Failed | Stopped
 
 FROM_PARENT: TypeAdapter[FromParent] = TypeAdapter(Annotated[FromParent, Field(discriminator="kind")])
 FROM_CHILD: TypeAdapter[FromChild] = TypeAdapter(Annotated[FromChild, Field(discriminator="kind")])
