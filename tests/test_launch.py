@@ -199,3 +199,8 @@ def test_every_gpu_has_its_worker(monkeypatch, tmp_path, gpus, visible, device, 
 
 def test_workers_may_be_none(tmp_path):
     assert Workers(read_settings(data_dir=tmp_path, workers=0))._environments == []
+
+
+def test_starting_workers_needs_no_torch():
+    script = "import sys, safelight.launch; sys.exit('torch' in sys.modules or 'diffusers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
