@@ -328,6 +328,18 @@ async def test_a_write_waits_for_another_process_without_blocking_the_loop(file,
     assert await numbers(file) == [1]
 
 
+async def test_a_write_waits_its_turn_behind_what_the_thread_holds(file, other_writer):
+    used = []
+    of_a_slow_disk(file)
+    first = asyncio.create_task(file.write(insert(1)))
+    await asyncio.sleep(0.05)
+    file._commit_s = 0.0
+    other_writer.execute("COMMIT")
+    await file.write(lambda connection: used.append(threading.current_thread()))
+    assert used == [file._thread]
+    await first
+
+
 async def test_a_database_locked_for_long_is_unavailable(file, other_writer, monkeypatch):
     monkeypatch.setattr(sqlite, "WRITE_TIMEOUT_S", 0.01)
     with pytest.raises(Unavailable) as caught:
