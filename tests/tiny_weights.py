@@ -11,6 +11,8 @@ import torch
 from diffusers import (
     AutoencoderTiny,
     FlowMatchEulerDiscreteScheduler,
+    Flux2Transformer2DModel,
+    OvisImageTransformer2DModel,
     ZImageControlNetModel,
     ZImageTransformer2DModel,
 )
@@ -130,3 +132,44 @@ def _filled(module: torch.nn.Module, *names: str) -> torch.nn.Module:
             if any(part in name for part in names):
                 parameter.normal_(0, 0.5)
     return module
+
+
+# --- Ovis-Image and klein, on the same shared parts ----------------------------------------------------
+
+
+def save_tiny_ovis(root: Path) -> None:
+    """Write Ovis-Image's own parts into a folder that `save_tiny_weights` has filled."""
+    torch.manual_seed(1)
+    transformer = OvisImageTransformer2DModel(
+        in_channels=64,
+        out_channels=64,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=4,
+        joint_attention_dim=TEXT_DIM,
+        axes_dims_rope=(4, 6, 6),
+    )
+    transformer.save_pretrained(root / "ovis" / "transformer")
+    _shifting_scheduler().save_pretrained(root / "ovis" / "scheduler")
+
+
+def save_tiny_klein(root: Path) -> None:
+    """Write klein's own parts into a folder that `save_tiny_weights` has filled."""
+    torch.manual_seed(2)
+    transformer = Flux2Transformer2DModel(
+        in_channels=64,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=4,
+        joint_attention_dim=3 * TEXT_DIM,
+        axes_dims_rope=(4, 4, 4, 4),
+        guidance_embeds=False,
+    )
+    transformer.save_pretrained(root / "klein" / "transformer")
+    _shifting_scheduler().save_pretrained(root / "klein" / "scheduler")
+
+
+def _shifting_scheduler() -> FlowMatchEulerDiscreteScheduler:
+    return FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=3.0, use_dynamic_shifting=True)

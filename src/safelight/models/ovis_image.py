@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from safelight.inputs import (
     ImageSize,
     Integer,
@@ -15,8 +17,11 @@ from safelight.inputs import (
     prompt_field,
     seed_field,
 )
-from safelight.models.base import Model, Part, Weights
+from safelight.models.base import LoadContext, Model, Part, Run, Weights
 from safelight.texts import Text
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _EXAMPLE_PROMPT = (
     "A casually captured spontaneous iPhone photograph featuring an individual standing relaxed with arms"
@@ -85,7 +90,58 @@ class OvisImage(Model):
         real={
             name: Part(_BASE, name)
             for name in ("transformer", "text_encoder", "tokenizer", "vae", "scheduler")
-        }
+        },
+        nano={
+            "transformer": Part("ovis", "transformer"),
+            "text_encoder": Part("shared", "text_encoder"),
+            "tokenizer": Part("shared", "tokenizer"),
+            "vae": Part("shared", "vae"),
+            "scheduler": Part("ovis", "scheduler"),
+        },
     )
     gpu_memory_gib = 20.0
     Input = OvisInput
+
+    def load(self, context: LoadContext) -> Any:
+        """Build diffusers' pipeline, and have it count tokens as the loaded tokenizer does."""
+        from diffusers import (
+            AutoencoderTiny,
+            FlowMatchEulerDiscreteScheduler,
+            OvisImagePipeline,
+            OvisImageTransformer2DModel,
+        )
+        from transformers import Qwen2Tokenizer, Qwen3Model
+
+        from safelight.engine.ovis import fit_to_tokenizer
+
+        pipeline = OvisImagePipeline(
+            scheduler=context.part("scheduler", FlowMatchEulerDiscreteScheduler),
+            vae=context.part("vae", AutoencoderTiny),
+            text_encoder=context.part("text_encoder", Qwen3Model),
+            tokenizer=context.part("tokenizer", Qwen2Tokenizer),
+            transformer=context.part("transformer", OvisImageTransformer2DModel),
+        )
+        fit_to_tokenizer(pipeline)
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    def generate(self, pipeline: Any, request: OvisInput, run: Run) -> list[Image.Image]:
+        """Draw one image of exactly the asked size, away from the negative prompt."""
+        from safelight.engine import ovis
+        from safelight.engine.drawing import draw
+
+        for name, text in (("prompt", request.prompt), ("negative prompt", request.negative_prompt)):
+            if ovis.is_cut(pipeline, text):
+                run.note(f"The {name} was cut after {ovis.MAX_TOKENS} tokens.")
+        if request.guidance_scale == 1 and request.negative_prompt:
+            run.note("The negative prompt had no effect: guidance_scale is 1.")
+        image = draw(
+            pipeline,
+            run,
+            ovis.canvas(pipeline, request.image_size),
+            prompt=request.prompt,
+            negative_prompt=request.negative_prompt,
+            guidance_scale=request.guidance_scale,
+            num_inference_steps=request.num_inference_steps,
+        )
+        return [image]
