@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from safelight import maintenance
 from safelight.accounts import OWNER_ID
 from safelight.database import Database
-from safelight.errors import Unavailable
+from safelight.errors import StorageFull, Unavailable
 from safelight.jobs import MAX_ATTEMPTS, JobStatus
 from safelight.maintenance import LEASE_S, Maintenance
 from safelight.store import Store
@@ -130,22 +130,24 @@ async def test_what_has_ended_is_forgotten(store, job, clock):
 class Flaky:
     """A store whose database is away at first."""
 
-    def __init__(self, stop: asyncio.Event) -> None:
+    def __init__(self, stop: asyncio.Event, trouble: type[Exception]) -> None:
         self.calls = 0
         self._stop = stop
+        self._trouble = trouble
 
     async def in_progress(self) -> list[tuple[str, int, int]]:
         self.calls += 1
         if self.calls == 1:
-            raise Unavailable
+            raise self._trouble
         self._stop.set()
         return []
 
 
-async def test_it_runs_until_it_is_told_to_stop_and_outlives_an_outage(monkeypatch):
+@pytest.mark.parametrize("trouble", [Unavailable, StorageFull])
+async def test_it_runs_until_it_is_told_to_stop_and_outlives_an_outage(monkeypatch, trouble):
     monkeypatch.setattr(maintenance, "TICK_S", 0.001)
     stop = asyncio.Event()
-    store = Flaky(stop)
+    store = Flaky(stop, trouble)
     async with asyncio.timeout(5):
         await Maintenance(store, Clock()).run(stop)
     assert store.calls == 2

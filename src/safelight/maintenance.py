@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import structlog
 
-from safelight.errors import Unavailable
+from safelight.errors import StorageFull, Unavailable
 from safelight.store import Store
 
 LEASE_S = 30.0
@@ -35,8 +35,8 @@ class Maintenance:
         while not stop.is_set():
             try:
                 await self.tick()
-            except Unavailable:
-                log.warning("database_unavailable")
+            except (Unavailable, StorageFull) as error:
+                log.warning("database_away", reason=str(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):
                     await stop.wait()
