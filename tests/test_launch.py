@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from safelight import launch
+from safelight import devices as machine
 from safelight.accounts import OWNER_ID
 from safelight.jobs import Job, JobStatus, new_id
-from safelight.launch import Workers, devices, worker_environment
+from safelight.devices import devices
+from safelight.launch import Workers, worker_environment
 from safelight.settings import read_settings
 from tests.processes import children_of, until_gone
 
@@ -190,7 +191,7 @@ def test_a_worker_gets_the_settings_but_not_the_owners_key(tmp_path, monkeypatch
     ],
 )
 def test_every_gpu_has_its_worker(monkeypatch, tmp_path, gpus, visible, device, expected):
-    monkeypatch.setattr(launch, "_count_gpus", lambda: gpus)
+    monkeypatch.setattr(machine, "gpu_names", lambda: ["NVIDIA"] * gpus)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)

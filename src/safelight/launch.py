@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import socket
-import subprocess
 import sys
-from pathlib import Path
 
 import structlog
 
 from safelight.database import Database
+from safelight.devices import devices
 from safelight.engine.parent import Child
 from safelight.engine.protocol import Setup
 from safelight.errors import Unavailable
@@ -126,7 +124,7 @@ class Workers:
         self._environments = [
             worker_environment(settings) | device for device in devices(settings) * settings.workers
         ]
-        self._stop = asyncio.Event()
+        self._stop, self._at_once = asyncio.Event(), asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -137,6 +135,10 @@ class Workers:
         """Let them finish or give back what they run, then end them."""
         self._stop.set()
         await asyncio.gather(*self._tasks)
+
+    def hurry(self) -> None:
+        """Do not wait for what runs: it goes back to the queue."""
+        self._at_once.set()
 
     async def _keep(self, environment: dict[str, str]) -> None:
         delays = backoff(longest_s=30)
@@ -149,12 +151,31 @@ class Workers:
                 log.error("worker_not_started", reason=error.strerror)
             else:
                 if not await unless(self._stop, process.wait()):
-                    await _end(process)
+                    await self._end(process)
                     return
                 log.error("worker_died", pid=process.pid, returncode=process.returncode)
             if loop.time() - started_s > HEALTHY_AFTER_S:
                 delays = backoff(longest_s=30)
             await unless(self._stop, asyncio.sleep(next(delays)))
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        """End a worker: it may drain twice (what runs, what is given back), then it is killed."""
+        if process.returncode is None:
+            process.terminate()
+        try:
+            async with asyncio.timeout(2 * Pace.drain_s + ORPHAN_S):
+                await unless(self._at_once, process.wait())
+                _let_go(process)
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def _let_go(process: asyncio.subprocess.Process) -> None:
+    """Close our end of the pipe: a worker that still drains takes that for our death and hurries."""
+    assert process.stdin is not None  # noqa: S101 - it was started with a pipe
+    process.stdin.close()
 
 
 async def _spawn(environment: dict[str, str]) -> asyncio.subprocess.Process:
@@ -164,18 +185,6 @@ async def _spawn(environment: dict[str, str]) -> asyncio.subprocess.Process:
         env=environment | {SUPERVISED: "1"},
         start_new_session=True,  # Ctrl-C is for the supervisor, which drains
     )
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a worker: it may drain twice (what runs, what is given back), then it is killed."""
-    if process.returncode is None:
-        process.terminate()
-    try:
-        async with asyncio.timeout(2 * Pace.drain_s + ORPHAN_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
 
 
 def worker_environment(settings: Settings) -> dict[str, str]:
@@ -190,23 +199,3 @@ def worker_environment(settings: Settings) -> dict[str, str]:
     }
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return others | {PREFIX + name: value for name, value in given.items() if value}
-
-
-def devices(settings: Settings) -> list[dict[str, str]]:
-    """What to add to the environment of each worker, so that each has a device: one GPU, or the CPU."""
-    if settings.device != "auto":
-        return [{}]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = visible.split(",") if visible is not None else map(str, range(_count_gpus()))
-    return [{"CUDA_VISIBLE_DEVICES": name} for name in names] or [{}]
-
-
-def _count_gpus() -> int:
-    """How many GPUs the driver shows; torch would take seconds to say."""
-    listed = Path("/proc/driver/nvidia/gpus")
-    if listed.is_dir():
-        return len(list(listed.iterdir()))
-    if tool := shutil.which("nvidia-smi"):
-        answer = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=10)  # noqa: S603
-        return sum(line.startswith("GPU ") for line in answer.stdout.splitlines())
-    return 0

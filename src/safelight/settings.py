@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the server listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the server listens on; 0 takes a free one.")
     data_dir: Path = Field(
-        Path("~/.safelight"), description="Folder of the database, the outputs, the key file and the log."
+        Path("~/.safelight"), description="Folder of the database, inputs, outputs and the key file."
     )
     database_url: str = Field(
         "", description="postgresql://user:password@host/name; empty: SQLite in the data folder."
@@ -60,7 +60,9 @@ class Settings(BaseSettings):
     base_url: str = Field("", description="For commands: the server to talk to; empty: this machine's.")
     weights: WeightsChoice = Field(WeightsChoice.AUTO, description="auto, nano or real.")
     device: str = Field("auto", description="auto, cpu or cuda.")
-    workers: int = Field(1, ge=0, le=64, description="Workers that serve starts; 0 starts none.")
+    workers: int = Field(
+        1, ge=0, le=64, description="Workers that serve starts for each GPU, else for the CPU; 0: none."
+    )
     models_dir: Path | None = Field(None, description="A folder of your own model files; see adding-a-model.")
     fetch_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="host:port, comma-separated: private hosts that may be fetched from, http included."
@@ -158,6 +160,17 @@ class Settings(BaseSettings):
     def key_file(self) -> Path:
         """Where the owner's first key is saved, mode 0600."""
         return self.data_dir / "api-key"
+
+    @property
+    def saved_key(self) -> str:
+        """The key that the first start saved on this machine; empty where there is none to read."""
+        return self.key_file.read_text().strip() if os.access(self.key_file, os.R_OK) else ""
+
+
+def local_url(host: str, port: int) -> str:
+    """Where this machine reaches a server that listens on this host and port."""
+    reachable = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
 def read_settings(**flags: Any) -> Settings:

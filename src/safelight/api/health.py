@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from safelight.api.answers import json_answer
 from safelight.api.services import services
+from safelight.errors import Unavailable
 
 router = APIRouter()
 
@@ -21,6 +22,8 @@ async def healthz(request: Request) -> Response:
 
 @router.get("/readyz", tags=["health"])
 async def readyz(request: Request) -> Response:
-    """Say that the database answers; 503 when it does not."""
+    """Say that the database answers and that new work is taken; 503 when not."""
+    if services(request).stopping.is_set():
+        raise Unavailable
     await services(request).database.read(lambda connection: connection.execute(sa.select(1)).scalar())
     return json_answer({"status": "ready"})

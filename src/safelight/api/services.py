@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from starlette.requests import Request
@@ -22,7 +23,7 @@ from safelight.wake import open_waker
 
 @dataclass(frozen=True)
 class Services:
-    """Everything an endpoint may use."""
+    """Everything an endpoint may use. stopping: set when the server takes no new work any more."""
 
     settings: Settings
     database: Database
@@ -31,6 +32,7 @@ class Services:
     files: FileStore
     fetcher: Fetcher
     catalogue: Catalogue
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @asynccontextmanager

@@ -37,6 +37,8 @@ RESERVED_BYTES = 256 * 2**20
 """What stays free on the disk for the database and for outputs: below it nothing is accepted."""
 
 NO_ENGINE_RETRY_S = 3600
+STOPPING_RETRY_S = 5
+_STOPPING = "This server is stopping; try again shortly."
 
 
 @dataclass
@@ -60,6 +62,8 @@ class Submission:
 
     async def accept(self, body: bytes) -> Job:
         """Turn the body into a job in the queue. Raises what the caller shall be told."""
+        if self.services.stopping.is_set():
+            raise Unavailable(_STOPPING, retry_after_s=STOPPING_RETRY_S)
         draft = self._read(body) if len(body) <= INLINE_BYTES else await asyncio.to_thread(self._read, body)
         await self._check_ownership(draft.own_files)
         job = Job(
