@@ -29,31 +29,34 @@ def test_a_key_has_256_random_bits():
     assert all(key.startswith("sl_") and len(key) == 3 + 43 for key in keys)
 
 
-async def test_the_owner_gets_one_key_once(empty):
-    key = await Accounts(empty).ensure_owner(None)
-    assert await Accounts(empty).authenticate(key) == OWNER
-    assert await Accounts(empty).ensure_owner(None) is None
+async def test_the_owner_comes_with_the_first_key(empty):
+    assert not await Accounts(empty).has_owner()
+    key = new_key()
+    await Accounts(empty).ensure_owner(key)
+    assert await Accounts(empty).has_owner()
     assert await Accounts(empty).authenticate(key) == OWNER
 
 
-async def test_two_servers_that_start_at_once_make_one_key(empty, database_url):
+async def test_two_servers_that_start_at_once_make_one_owner(empty, database_url):
     other = await Database.open(database_url)
-    made = await asyncio.gather(Accounts(empty).ensure_owner(None), Accounts(other).ensure_owner(None))
-    assert [key is None for key in made].count(True) == 1
+    keys = new_key(), new_key()
+    await asyncio.gather(Accounts(empty).ensure_owner(keys[0]), Accounts(other).ensure_owner(keys[1]))
     await other.close()
+    assert [await Accounts(empty).authenticate(key) for key in keys] == [OWNER, OWNER]
 
 
 async def test_a_given_key_is_let_in(empty):
     given = "g" * 32
     for _ in range(2):
-        assert await Accounts(empty).ensure_owner(given) is None
+        await Accounts(empty).ensure_owner(given)
         assert await Accounts(empty).authenticate(given) == OWNER
 
 
 async def test_a_given_key_joins_an_older_one(empty):
-    made = await Accounts(empty).ensure_owner(None)
-    assert await Accounts(empty).ensure_owner("g" * 32) is None
-    assert await Accounts(empty).authenticate(made) == OWNER
+    first = new_key()
+    await Accounts(empty).ensure_owner(first)
+    await Accounts(empty).ensure_owner("g" * 32)
+    assert await Accounts(empty).authenticate(first) == OWNER
     assert await Accounts(empty).authenticate("g" * 32) == OWNER
 
 
@@ -91,7 +94,7 @@ async def test_a_revoked_key_is_refused_like_an_unknown_one(database):
     with pytest.raises(Unauthorized) as unknown:
         await Accounts(database).authenticate("u" * 32)
     assert refused.value.message == unknown.value.message
-    assert await Accounts(database).ensure_owner("k" * 32) is None
+    await Accounts(database).ensure_owner("k" * 32)
     with pytest.raises(Unauthorized):
         await Accounts(database).authenticate("k" * 32)
 

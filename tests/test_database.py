@@ -420,8 +420,8 @@ from safelight.accounts import Accounts
 from safelight.database import Database
 async def main():
     database = await Database.open(sys.argv[1])
-    key = await Accounts(database).ensure_owner(None)
-    print((await Accounts(database).authenticate(key)).id)
+    await Accounts(database).ensure_owner("k" * 32)
+    print((await Accounts(database).authenticate("k" * 32)).id)
     await database.close()
 asyncio.run(main())
 """

@@ -48,12 +48,14 @@ class Accounts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def ensure_owner(self, key: str | None) -> str | None:
-        """Create the owner's account unless it is there, and let `key` in.
+    async def has_owner(self) -> bool:
+        """Whether the owner's account is there."""
+        owner = sa.select(accounts.c.id).where(accounts.c.id == OWNER_ID)
+        return await self._database.read(lambda connection: connection.execute(owner).first() is not None)
 
-        Returns the key that was made, when a new owner came without one.
-        """
-        return await self._database.write(lambda connection: _ensure_owner(connection, key))
+    async def ensure_owner(self, key: str) -> None:
+        """Create the owner's account unless it is there, and let `key` in."""
+        await self._database.write(lambda connection: _ensure_owner(connection, key))
 
     async def authenticate(self, token: str) -> Account:
         """Return the account of a key. Raises Unauthorized, the same for an unknown and a revoked one."""
@@ -66,14 +68,11 @@ class Accounts:
         raise Unauthorized
 
 
-def _ensure_owner(connection: Connection, key: str | None) -> str | None:
+def _ensure_owner(connection: Connection, key: str) -> None:
     now = datetime.now(UTC)
     owner = {"id": OWNER_ID, "email": OWNER_EMAIL, "unmetered": True, "created_at": now}
-    is_new = _insert_if_new(connection, accounts, owner)
-    made = new_key() if is_new and key is None else None
-    if token := key or made:
-        _insert_if_new(connection, api_keys, _key_row(token, OWNER_ID, now))
-    return made
+    _insert_if_new(connection, accounts, owner)
+    _insert_if_new(connection, api_keys, _key_row(key, OWNER_ID, now))
 
 
 def _key_row(token: str, account_id: str, now: datetime) -> Json:
@@ -85,9 +84,9 @@ def _key_row(token: str, account_id: str, now: datetime) -> Json:
     }
 
 
-def _insert_if_new(connection: Connection, table: sa.Table, row: Json) -> bool:
+def _insert_if_new(connection: Connection, table: sa.Table, row: Json) -> None:
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    return connection.execute(insert(table).values(row).on_conflict_do_nothing()).rowcount == 1
+    connection.execute(insert(table).values(row).on_conflict_do_nothing())
 
 
 _KEYS = Statement(

@@ -81,10 +81,10 @@ class LocalFiles:
         partial = self._partial / f"{path.name}.{secrets.token_hex(8)}"
         with disk_errors():
             try:
-                _write(partial, data)
+                write_durably(partial, data)
                 _make_folder(path.parent)
                 partial.replace(path)
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
             finally:
                 partial.unlink(missing_ok=True)
 
@@ -123,7 +123,8 @@ def write_all(file: FileIO, data: bytes) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_durably(path: Path, data: bytes) -> None:
+    """Make a private file whose content is on the disk; its name is once `sync_folder` has returned."""
     with create_private(path) as file:
         write_all(file, data)
         os.fsync(file.fileno())
@@ -134,10 +135,10 @@ def _write(path: Path, data: bytes) -> None:
 def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         folder.mkdir(mode=0o700, exist_ok=True)
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make names durable: a rename outlives a power cut only once its folder is synced."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

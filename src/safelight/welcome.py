@@ -1,0 +1,128 @@
+"""What a starting server tells whoever started it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from safelight import __version__
+from safelight.devices import device_label
+from safelight.inputs import image_fields
+from safelight.models.base import Model
+from safelight.schema import published_schema
+from safelight.settings import PREFIX, Settings
+
+
+@dataclass(frozen=True)
+class Welcome:
+    """What there is to tell. new_key: the key of an owner who has just got one; it is in the key file."""
+
+    settings: Settings
+    url: str
+    new_key: str | None
+    models: Sequence[Model]
+
+
+def show_welcome(welcome: Welcome, console: Console | None = None) -> None:
+    """Print where the server is, what it runs and what to try next.
+
+    A new key is shown on a terminal, this once. Elsewhere the output may end up in a log: there only the
+    file's path is told.
+    """
+    console = console or Console()
+    lines = [
+        ("API", Text(welcome.url, style="cyan")),
+        ("Device", Text(device_label(welcome.settings))),
+        *_key_lines(welcome, console.is_terminal),
+        *_labelled("Models", [_model_line(model) for model in welcome.models]),
+        *_labelled("Try", [Text(command) for command in _next_commands(welcome)]),
+    ]
+    console.print(f"\n[bold]Safelight {__version__}[/]\n", highlight=False)
+    for label, text in lines:
+        console.print(Text.assemble((f"{label:<9}", "bold"), text), soft_wrap=True)
+    console.print()
+
+
+def _labelled(label: str, texts: list[Text]) -> list[tuple[str, Text]]:
+    return [(label if number == 0 else "", text) for number, text in enumerate(texts)]
+
+
+def _key_lines(welcome: Welcome, is_terminal: bool) -> list[tuple[str, Text]]:
+    file = str(welcome.settings.key_file)
+    if welcome.settings.api_key:
+        return [("API key", Text("the one in SAFELIGHT_API_KEY"))]
+    if welcome.new_key and is_terminal:
+        saved = Text(f"shown this once; saved in {file}, which only you can read", style="dim")
+        return _labelled("API key", [Text(welcome.new_key, style="yellow"), saved])
+    if welcome.settings.key_file.is_file():
+        return [("API key", Text(f"in {file}"))]
+    return [("API key", Text("one that was made before; set SAFELIGHT_API_KEY to let another one in"))]
+
+
+def _model_line(model: Model) -> Text:
+    line = Text(f"{model.id}  ")
+    if model.has_engine():
+        return line.append("ready, nano weights" if model.weights.nano else "ready", style="green")
+    return line.append("listed; this version cannot run it yet", style="dim")
+
+
+# --- The next command -----------------------------------------------------------------------------------
+
+
+def _next_commands(welcome: Welcome) -> list[str]:
+    ready = [model for model in welcome.models if model.has_engine()]
+    commands = [run_command(welcome.settings, welcome.url, ready[0])] if ready else []
+    return [*commands, curl_command(welcome.settings, welcome.url)]
+
+
+def run_command(settings: Settings, url: str, model: Model) -> str:
+    """A command line that sends the model its required fields to this server."""
+    schema = published_schema(model.Input)["properties"]
+    fields = " ".join(
+        f"{name}={_example(name, schema[name]['type'], model)}"
+        for name, info in model.Input.model_fields.items()
+        if info.is_required()
+    )
+    return f"{_environment(settings, url)}{_program()} run {model.id} {fields} -o first.png"
+
+
+def _example(name: str, kind: str, model: Model) -> str:
+    if name in image_fields(model.Input):
+        return "@picture.png"
+    return {"string": '"a red house"', "array": "[]"}.get(kind, "1")
+
+
+def curl_command(settings: Settings, url: str) -> str:
+    """A command line that lists the models of this server."""
+    key = "$SAFELIGHT_API_KEY" if settings.api_key else f"$(cat {settings.key_file})"
+    return f'curl -H "Authorization: Bearer {key}" {url}/v1/models'
+
+
+def _environment(settings: Settings, url: str) -> str:
+    """What the command needs to know to find this server and its key."""
+    default = Settings.model_fields
+    known = {}
+    if settings.data_dir != Path(default["data_dir"].default).expanduser():
+        known["DATA_DIR"] = _shown(settings.data_dir)
+    if not url.endswith(f":{default['port'].default}"):
+        known["BASE_URL"] = url
+    return "".join(f"{PREFIX}{name}={value} " for name, value in known.items())
+
+
+def _program() -> str:
+    """How this installation's command is called from here."""
+    name = "safelight"
+    beside = Path(sys.executable).parent / name
+    return name if shutil.which(name) or not beside.exists() else os.path.relpath(beside)
+
+
+def _shown(path: Path) -> str:
+    near = os.path.relpath(path)
+    return near if not near.startswith("..") else str(path)
