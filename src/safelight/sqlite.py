@@ -32,7 +32,7 @@ try:
 except ImportError:
     import sqlite3 as sqlite
 
-__all__ = ["SqliteDatabase", "sqlite"]
+__all__ = ["SAFE_WAL", "SqliteDatabase", "is_wal_safe", "sqlite"]
 
 SAFE_WAL = (3, 51, 3)
 """Older ones can corrupt a WAL database with several writers (sqlite.org/wal.html, the WAL-reset bug)."""
@@ -59,7 +59,7 @@ class SqliteDatabase(Database):
         self._engine = _engine(path)
         self._reader = _connect(self._engine, READ_TIMEOUT_S)
         # In WAL mode only BEGIN can meet another writer, and it must not block the event loop.
-        self._is_wal = _is_wal_safe()
+        self._is_wal = is_wal_safe()
         self._writer = _connect(self._engine, 0 if self._is_wal else WRITE_TIMEOUT_S)
         self._read_driver: Any = self._reader.connection.dbapi_connection
         self._driver: Any = self._writer.connection.dbapi_connection
@@ -252,7 +252,7 @@ def _connect(engine: sa.Engine, timeout_s: float) -> sa.Connection:
     # Without WAL keep the journal file: unlinking it would be durable only with synchronous = EXTRA.
     for pragma in (
         f"busy_timeout = {WRITE_TIMEOUT_S * 1000:.0f}",
-        f"journal_mode = {'WAL' if _is_wal_safe() else 'PERSIST'}",
+        f"journal_mode = {'WAL' if is_wal_safe() else 'PERSIST'}",
         "synchronous = FULL",
         "foreign_keys = ON",
         f"busy_timeout = {timeout_s * 1000:.0f}",
@@ -261,7 +261,8 @@ def _connect(engine: sa.Engine, timeout_s: float) -> sa.Connection:
     return connection
 
 
-def _is_wal_safe() -> bool:
+def is_wal_safe() -> bool:
+    """Whether the SQLite at hand may use its write-ahead log."""
     return bool(sqlite.sqlite_version_info >= SAFE_WAL)
 
 
