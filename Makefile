@@ -1,0 +1,54 @@
+# Everything a newcomer runs. `make demo` and `make test` set up what they need by themselves.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# Without an NVIDIA GPU take the CPU build of torch; with one, or with TORCH='torch==2.11.0', what it says.
+GPU := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
+ifeq ($(strip $(TORCH)$(GPU)),)
+CONSTRAINTS := --constraint constraints-cpu.txt
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test serve demo evaluate benchmarks format clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.ready ## Make the virtual environment and install
+
+$(VENV)/.ready: pyproject.toml constraints-cpu.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) $(TORCH) --editable . --group dev
+	@touch $@
+
+check: setup ## Lint, types and import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup ## Run every test
+	$(BIN)/python -m pytest
+
+serve: setup ## Start the server
+	$(BIN)/safelight serve
+
+demo: setup ## Start the server, send it real requests, save the images under demo/
+	$(BIN)/python -m scripts.demo
+
+evaluate: setup ## Measure how well the nano weights obey (minutes)
+	$(BIN)/python -m training evaluate
+
+benchmarks: setup ## Measure against the peers; run on a quiet machine
+	$(BIN)/python -m benchmarks
+
+format: setup ## Format the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## Remove the virtual environment and what the demo made
+	rm -rf $(VENV) demo
