@@ -196,7 +196,7 @@ def test_an_accepted_input_reads_back_as_it_was(catalogue: Catalogue) -> None:
 
 
 def test_image_fields_are_known_by_their_type(catalogue: Catalogue) -> None:
-    assert image_fields(catalogue.get(CONTROLNET).Input) == ("image_url",)
-    assert image_fields(catalogue.get(INPAINTING).Input) == ("image_url", "mask_image_url")
-    assert image_fields(catalogue.get(OVIS).Input) == ()
-    assert image_fields(catalogue.get(WAN).Input) == ("image_urls",)
+    assert tuple(image_fields(catalogue.get(CONTROLNET).Input)) == ("image_url",)
+    assert tuple(image_fields(catalogue.get(INPAINTING).Input)) == ("image_url", "mask_image_url")
+    assert tuple(image_fields(catalogue.get(OVIS).Input)) == ()
+    assert tuple(image_fields(catalogue.get(WAN).Input)) == ("image_urls",)

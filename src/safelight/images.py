@@ -57,8 +57,8 @@ def read_size(path: Path) -> tuple[int, int]:
     return size_of(_read(path))
 
 
-def decode(path: Path) -> Image.Image:
-    """Decode an image's first frame: upright, RGB, transparency over white, without metadata.
+def decode(path: Path, backdrop: str = "white") -> Image.Image:
+    """Decode an image's first frame: upright, RGB, transparency over the backdrop, without metadata.
 
     Raises UnsupportedImage, CorruptImage, ImageTooLarge, FileTooLarge.
     """
@@ -71,7 +71,7 @@ def decode(path: Path) -> Image.Image:
             if image.size != size:
                 raise CorruptImage
             image.load()
-            turn, pixels = _turn(image), _rgb(image)
+            turn, pixels = _turn(image), _rgb(image, backdrop)
             upright = pixels if turn is None else pixels.transpose(turn)
             upright.info = {}
             return upright
@@ -142,16 +142,16 @@ _KINDS: dict[ImageFormat, type[ImageFile.ImageFile]] = {
 }
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _rgb(image: Image.Image, backdrop: str) -> Image.Image:
     if image.mode == "I;16":
         # Pillow would clip 16-bit grey. Keep the high byte, as it does itself for 16-bit colour.
         return Image.frombytes("L", image.size, image.tobytes()[1::2]).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
     layer = image.convert("RGBA")
-    white = Image.new("RGB", image.size, "white")
-    white.paste(layer, mask=layer.getchannel("A"))
-    return white
+    whole = Image.new("RGB", image.size, backdrop)
+    whole.paste(layer, mask=layer.getchannel("A"))
+    return whole
 
 
 _TURNS = {

@@ -105,13 +105,20 @@ def _within_seed_range(value: int | None) -> int | None:
 
 @dataclass(frozen=True)
 class ImageReference:
-    """Marks a field whose value names an image: a URL, a data URI or, once accepted, a stored file."""
+    """Marks a field whose value names an image: a URL, a data URI or, once accepted, a stored file.
+
+    backdrop: the colour that shows through where the image is transparent.
+    """
+
+    backdrop: str = "white"
 
 
 PlainText = Annotated[str, AfterValidator(_plain_text)]
 Prompt = Annotated[PlainText, AfterValidator(_not_blank), Field(max_length=MAX_PROMPT_CHARACTERS)]
 NegativePrompt = Annotated[PlainText, Field(max_length=MAX_PROMPT_CHARACTERS)]
 ImageUrl = Annotated[PlainText, AfterValidator(_not_blank), ImageReference()]
+# White is repainted: what is not painted at all must not count as white.
+MaskUrl = Annotated[PlainText, AfterValidator(_not_blank), ImageReference(backdrop="black")]
 Integer = Annotated[int, BeforeValidator(_whole_number)]
 Seed = Annotated[int | None, BeforeValidator(_whole_number), AfterValidator(_within_seed_range)]
 ImageSize = Literal["square_hd", "square", "portrait_4_3", "portrait_16_9", "landscape_4_3", "landscape_16_9"]
@@ -250,17 +257,17 @@ def refuse_reversed_window(start: float, end: float) -> None:
 
 
 @cache
-def image_fields(input_class: type[ModelInput]) -> tuple[str, ...]:
-    """The names of the fields that hold an image's URL or a list of them."""
-    return tuple(
-        name
+def image_fields(input_class: type[ModelInput]) -> Mapping[str, ImageReference]:
+    """The fields that hold an image's URL or a list of them, by name."""
+    found = {
+        name: _image_mark(info.metadata) or _image_mark(_metadata_of_items(info.annotation))
         for name, info in input_class.model_fields.items()
-        if _marks_image(info.metadata) or _marks_image(_metadata_of_items(info.annotation))
-    )
+    }
+    return {name: mark for name, mark in found.items() if mark}
 
 
-def _marks_image(metadata: Sequence[Any]) -> bool:
-    return any(isinstance(mark, ImageReference) for mark in metadata)
+def _image_mark(metadata: Sequence[Any]) -> ImageReference | None:
+    return next((mark for mark in metadata if isinstance(mark, ImageReference)), None)
 
 
 def _metadata_of_items(annotation: Any) -> tuple[Any, ...]:

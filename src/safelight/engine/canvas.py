@@ -28,11 +28,13 @@ class Canvas:
     working: Size
 
     def extend(self, image: Image.Image) -> Image.Image:
-        """An RGB image of the asked size, its right and bottom edges repeated up to the working size."""
+        """An RGB or grey image of the asked size, right and bottom edges repeated up to the working size."""
         if self.asked == self.working:
             return image
+        pixels = np.asarray(image)
         right, below = (self.working[axis] - self.asked[axis] for axis in (0, 1))
-        return Image.fromarray(np.pad(np.asarray(image), ((0, below), (0, right), (0, 0)), mode="edge"))
+        margins = ((0, below), (0, right), (0, 0))[: pixels.ndim]
+        return Image.fromarray(np.pad(pixels, margins, mode="edge"))
 
     def crop(self, image: Image.Image) -> Image.Image:
         """The part of an image of the working size that was asked for."""

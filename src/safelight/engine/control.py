@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, Self
 
 import cv2
 import numpy as np
@@ -16,6 +16,25 @@ CANNY_LOW = 100
 CANNY_HIGH = 200
 
 
+class ControlRequest(Protocol):
+    """The fields of an input that say how strongly control speaks, and when."""
+
+    @property
+    def control_scale(self) -> float:
+        """How strongly, in [0, 1]."""
+        ...
+
+    @property
+    def control_start(self) -> float:
+        """From which part of the steps on, in [0, 1]."""
+        ...
+
+    @property
+    def control_end(self) -> float:
+        """Up to which part of the steps, in [0, 1]."""
+        ...
+
+
 @dataclass(frozen=True)
 class Window:
     """The part of the steps that is controlled: from `start` to `end`, in [0, 1]."""
@@ -23,6 +42,11 @@ class Window:
     start: float
     end: float
     steps: int
+
+    @classmethod
+    def of(cls, request: ControlRequest, steps: int) -> Self:
+        """The window that a request asks for; what has no strength need not speak at all."""
+        return cls(request.control_start, request.control_end if request.control_scale else 0, steps)
 
     def controls(self, step: int) -> bool:
         """Whether this step, counted from 0, is controlled.
@@ -40,22 +64,33 @@ class WindowedControlNet(ZImageControlNetModel):  # type: ignore[misc]
 
     _window: Window | None = None
     _step = 0
+    _without_image = False
 
     @contextmanager
-    def within(self, window: Window) -> Iterator[None]:
-        """Speak only within the window's steps, counted from the block's first one."""
-        self._window, self._step = window, 0
+    def within(self, window: Window, *, without_image: bool = False) -> Iterator[None]:
+        """Speak only within the window's steps, counted from the block's first one.
+
+        without_image: nothing is to be followed, only a mask filled; a grey image would be followed too.
+        """
+        self._window, self._step, self._without_image = window, 0, without_image
         try:
             yield
         finally:
-            self._window = None
+            self._window, self._without_image = None, False
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The hints of one step, or None."""
+    def forward(self, x: Any, t: Any, cap_feats: Any, control_context: Any, **options: Any) -> Any:
+        """The hints of one step, or None. x: the latents of each sample, (channels, frames, H, W).
+
+        control_context: (B, channels, frames, H, W): the control image's latents first, then for inpainting
+        the inverted mask and the masked image's.
+        """
         step, self._step = self._step, self._step + 1
         if self._window is not None and not self._window.controls(step):
             return None
-        return super().forward(*args, **kwargs)
+        if self._without_image:
+            control_context = control_context.clone()
+            control_context[:, : x[0].shape[0]] = 0
+        return super().forward(x, t, cap_feats, control_context, **options)
 
 
 def canny(image: Image.Image) -> Image.Image:

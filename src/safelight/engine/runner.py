@@ -28,7 +28,7 @@ from safelight.engine.protocol import (
 )
 from safelight.engine.weights import Loader, Shelf
 from safelight.errors import InternalError, OutOfMemory, SafelightError, StorageFull
-from safelight.inputs import PIXELS, ModelInput
+from safelight.inputs import PIXELS, ModelInput, image_fields
 from safelight.models import load_catalogue
 from safelight.models.base import Model, Run
 
@@ -81,8 +81,10 @@ class Runner:
     def _generate(self, request: Generate) -> Done:
         model = self._catalogue.get(request.model_id)
         asked = model.Input.accepted(request.input)
+        marks = image_fields(model.Input)
         pictures = {
-            name: [images.decode(Path(path)) for path in paths] for name, paths in request.images.items()
+            name: [images.decode(Path(path), marks[name].backdrop) for path in paths]
+            for name, paths in request.images.items()
         }
         started_s = time.monotonic()
         context, pipeline = self._loaded(model)

@@ -1,17 +1,39 @@
-"""What the Z-Image pipelines have in common: sizes, the length of prompts, and one call that draws."""
+"""What the Z-Image pipelines have in common: parts, sizes, the length of prompts, and one call that draws."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from diffusers import AutoencoderTiny, FlowMatchEulerDiscreteScheduler, ZImageTransformer2DModel
 from PIL import Image
+from torch import Tensor
+from transformers import Qwen2Tokenizer, Qwen3Model
 
 from safelight.engine.canvas import Canvas, asked_size, working_size
-from safelight.models.base import Run
+from safelight.engine.control import WindowedControlNet
+from safelight.models.base import LoadContext, Run
 
 MAX_TOKENS = 512
 """What the pipelines cut a prompt to, its chat template included, without a word."""
+
+Settle = Callable[[Tensor, Tensor], Tensor]
+"""What becomes of the latents after a step: (latents, their noise level sigma) to latents."""
+
+
+def load(pipeline_class: Any, context: LoadContext) -> Any:
+    """Build one of diffusers' pipelines, with a ControlNet that can be silent in some steps."""
+    pipeline = pipeline_class(
+        scheduler=context.part("scheduler", FlowMatchEulerDiscreteScheduler),
+        vae=context.part("vae", AutoencoderTiny),
+        text_encoder=context.part("text_encoder", Qwen3Model),
+        tokenizer=context.part("tokenizer", Qwen2Tokenizer),
+        transformer=context.part("transformer", ZImageTransformer2DModel),
+        controlnet=context.part("controlnet", WindowedControlNet),
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
 def canvas(pipeline: Any, image_size: str, image: Image.Image) -> Canvas:
@@ -34,18 +56,25 @@ def is_cut(pipeline: Any, prompt: str) -> bool:
     return len(pipeline.tokenizer(text).input_ids) > MAX_TOKENS
 
 
-def draw(pipeline: Any, run: Run, canvas: Canvas, **arguments: Any) -> Image.Image:
+def draw(
+    pipeline: Any, run: Run, canvas: Canvas, *, settle: Settle | None = None, **arguments: Any
+) -> Image.Image:
     """Call the pipeline as it is, report each step, and crop to the asked size.
 
-    arguments: those of the call beyond size, noise and guidance, which Turbo is distilled without.
+    settle: changes the latents after each step. arguments: those of the call beyond size, noise and guidance,
+    which Turbo is distilled without.
     """
     width, height = canvas.working
     steps = arguments["num_inference_steps"]
 
     def on_step_end(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        if settle:
+            tensors["latents"] = settle(tensors["latents"], pipeline.scheduler.sigmas[step + 1])
         run.on_step(step + 1, steps)
         return tensors
 
+    if is_cut(pipeline, arguments["prompt"]):
+        run.note(f"The prompt was cut after {MAX_TOKENS} tokens.")
     with torch.inference_mode():
         drawn = pipeline(
             width=width,

@@ -26,7 +26,7 @@ from safelight.inputs import (
     refuse_reversed_window,
     seed_field,
 )
-from safelight.models._z_image import Z_IMAGE_WEIGHTS
+from safelight.models._z_image import Z_IMAGE_WEIGHTS, refuse_loras
 from safelight.models.base import LoadContext, Model, Run
 from safelight.texts import Text
 
@@ -134,14 +134,7 @@ class ControlNetInput(ModelInput):
 
     @model_validator(mode="after")
     def _what_this_version_can_do(self) -> Self:
-        if self.loras:
-            raise Refused(
-                Text(
-                    "LoRAs are not available in this version; send an empty list",
-                    "이 버전에서는 LoRA를 사용할 수 없습니다. 빈 배열을 보내세요",
-                ),
-                field="loras",
-            )
+        refuse_loras(self.loras)
         if self.preprocess in {"depth", "pose"}:
             raise Refused(
                 Text(
@@ -178,26 +171,11 @@ class ZImageControlNet(Model):
 
     def load(self, context: LoadContext) -> Any:
         """Build diffusers' pipeline, with a ControlNet that can be silent in some steps."""
-        from diffusers import (
-            AutoencoderTiny,
-            FlowMatchEulerDiscreteScheduler,
-            ZImageControlNetPipeline,
-            ZImageTransformer2DModel,
-        )
-        from transformers import Qwen2Tokenizer, Qwen3Model
+        from diffusers import ZImageControlNetPipeline
 
-        from safelight.engine.control import WindowedControlNet
+        from safelight.engine import z_image
 
-        pipeline = ZImageControlNetPipeline(
-            scheduler=context.part("scheduler", FlowMatchEulerDiscreteScheduler),
-            vae=context.part("vae", AutoencoderTiny),
-            text_encoder=context.part("text_encoder", Qwen3Model),
-            tokenizer=context.part("tokenizer", Qwen2Tokenizer),
-            transformer=context.part("transformer", ZImageTransformer2DModel),
-            controlnet=context.part("controlnet", WindowedControlNet),
-        )
-        pipeline.set_progress_bar_config(disable=True)
-        return pipeline
+        return z_image.load(ZImageControlNetPipeline, context)
 
     def generate(self, pipeline: Any, request: ControlNetInput, run: Run) -> list[Image.Image]:
         """Draw one image of exactly the asked size in the structure of the control image."""
@@ -209,12 +187,7 @@ class ZImageControlNet(Model):
         guide = picture.resize(canvas.asked, Resampling.LANCZOS)
         if request.preprocess == "canny":
             guide = canny(guide)
-        if z_image.is_cut(pipeline, request.prompt):
-            run.note(f"The prompt was cut after {z_image.MAX_TOKENS} tokens.")
-        silent = request.control_scale == 0
-        window = Window(
-            request.control_start, 0 if silent else request.control_end, request.num_inference_steps
-        )
+        window = Window.of(request, request.num_inference_steps)
         with pipeline.controlnet.within(window):
             image = z_image.draw(
                 pipeline,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
+from PIL.Image import Resampling
 from pydantic import model_validator
 
 from safelight.inputs import (
@@ -13,6 +14,7 @@ from safelight.inputs import (
     ImageUrl,
     Integer,
     LocalLoraRef,
+    MaskUrl,
     ModelInput,
     OutputFormat,
     Prompt,
@@ -24,9 +26,12 @@ from safelight.inputs import (
     refuse_reversed_window,
     seed_field,
 )
-from safelight.models._z_image import Z_IMAGE_WEIGHTS
-from safelight.models.base import Model
+from safelight.models._z_image import Z_IMAGE_WEIGHTS, refuse_loras
+from safelight.models.base import LoadContext, Model, Run
 from safelight.texts import Text
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _EXAMPLE_PROMPT = (
     "Replace the girl’s current top with a short red polka-dot swimsuit top. Keep the girl’s face, "
@@ -44,7 +49,7 @@ class InpaintingInput(ModelInput):
         Text("Valid image URL used as input for inpainting.", "인페인팅에 사용할 입력 이미지의 URL."),
         example="https://playgrounds-storage-public.runcomfy.net/tools/7294/media-files/input-1-1.png",
     )
-    mask_image_url: ImageUrl = field(
+    mask_image_url: MaskUrl = field(
         Text("Mask Image", "마스크 이미지"),
         Text(
             "Valid image URL pointing to a mask image used for inpainting.",
@@ -104,6 +109,11 @@ class InpaintingInput(ModelInput):
         refuse_reversed_window(self.control_start, self.control_end)
         return self
 
+    @model_validator(mode="after")
+    def _what_this_version_can_do(self) -> Self:
+        refuse_loras(self.loras)
+        return self
+
 
 class ZImageInpainting(Model):
     """Z-Image-Turbo with the inpainting ControlNet."""
@@ -119,3 +129,50 @@ class ZImageInpainting(Model):
     weights = Z_IMAGE_WEIGHTS
     gpu_memory_gib = 28.0
     Input = InpaintingInput
+
+    def load(self, context: LoadContext) -> Any:
+        """Build diffusers' pipeline, with a ControlNet that can be silent in some steps."""
+        from diffusers import ZImageControlNetInpaintPipeline
+
+        from safelight.engine import z_image
+
+        return z_image.load(ZImageControlNetInpaintPipeline, context)
+
+    def generate(self, pipeline: Any, request: InpaintingInput, run: Run) -> list[Image.Image]:
+        """Repaint the masked part; outside the mask every pixel stays what it was."""
+        from safelight.engine import inpaint, masks, z_image
+        from safelight.engine.control import Window
+
+        (picture,), (given_mask,) = run.images["image_url"], run.images["mask_image_url"]
+        canvas = z_image.canvas(pipeline, request.image_size, picture)
+        mask = masks.fit_mask(given_mask, picture.size, canvas.asked)
+        original = picture.resize(canvas.asked, Resampling.LANCZOS)
+        if masks.is_black(mask):
+            run.note("The mask is all black, so nothing was repainted: this is the input image.")
+            return [original]
+        image, area = canvas.extend(original), canvas.extend(mask)
+        repaint = inpaint.prepare(
+            pipeline,
+            image,
+            area,
+            strength=request.strength,
+            steps=request.num_inference_steps,
+            generator=run.generator,
+        )
+        steps = len(repaint.sigmas)
+        with pipeline.controlnet.within(Window.of(request, steps), without_image=True):
+            drawn = z_image.draw(
+                pipeline,
+                run,
+                canvas,
+                settle=repaint.settle,
+                prompt=request.prompt,
+                image=image,
+                mask_image=area,
+                control_image=image,  # its latents are silenced, but the pipeline insists on one
+                controlnet_conditioning_scale=request.control_scale,
+                num_inference_steps=steps,
+                sigmas=repaint.sigmas,
+                latents=repaint.latents,
+            )
+        return [masks.paste(drawn, original, mask)]
