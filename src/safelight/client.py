@@ -87,6 +87,10 @@ class Client:
         self._http.close()
         self._anyone.close()
 
+    def models(self) -> list[Json]:
+        """The catalogue's entries, without their schemas; as many as one page holds."""
+        return list(self._ask("GET", "/v1/models?limit=100")["models"])
+
     def model(self, model_id: str) -> Json:
         """One entry of the catalogue, with its schemas."""
         return self._ask("GET", f"/v1/models/{model_id}")

@@ -1,0 +1,73 @@
+"""A contact sheet: what went in, what came out, and what was asked for, one request a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from safelight.jobs import Json
+
+CELL = 256
+GAP = 16
+TEXT_WIDTH = 360
+PAPER, INK, FAINT = "white", "#222222", "#777777"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One request that succeeded: the image it was given, if any, and the file that came out."""
+
+    model: str
+    input: Json
+    picture: Path | None
+    output: Path
+
+
+def draw_sheet(drawn: Sequence[Drawn], path: Path) -> None:
+    """Write the sheet."""
+    width = 2 * CELL + TEXT_WIDTH + 4 * GAP
+    sheet = Image.new("RGB", (width, len(drawn) * (CELL + GAP) + GAP), PAPER)
+    for number, one in enumerate(drawn):
+        top = GAP + number * (CELL + GAP)
+        if one.picture:
+            _paste(sheet, one.picture, GAP, top)
+        _paste(sheet, one.output, 2 * GAP + CELL, top)
+        _write(sheet, one, 3 * GAP + 2 * CELL, top)
+    sheet.save(path)
+
+
+def _paste(sheet: Image.Image, path: Path, left: int, top: int) -> None:
+    with Image.open(path) as image:
+        small = image.convert("RGB")
+    small.thumbnail((CELL, CELL))
+    sheet.paste(small, (left + (CELL - small.width) // 2, top + (CELL - small.height) // 2))
+
+
+def _write(sheet: Image.Image, one: Drawn, left: int, top: int) -> None:
+    draw = ImageDraw.Draw(sheet)
+    font, small = ImageFont.load_default(15), ImageFont.load_default(12)
+    pictures = one.picture.name if one.picture else None
+    rest = [
+        f"{name} {value}"
+        for name, value in one.input.items()
+        if name != "prompt" and value != [] and value != pictures
+    ]
+    draw.text((left, top), one.model, FAINT, small)
+    asked = _wrapped(str(one.input.get("prompt", "")), font)
+    draw.multiline_text((left, top + 24), asked, INK, font)
+    below = top + 34 + 19 * (asked.count("\n") + 1)
+    draw.multiline_text((left, below), _wrapped(", ".join(rest), small), FAINT, small)
+
+
+def _wrapped(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) > TEXT_WIDTH and lines[-1]:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines[:10])
