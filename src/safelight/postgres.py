@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from safelight.database import RETRY_AFTER_S, Database, T
-from safelight.errors import StorageFull, Unavailable
+from safelight.errors import SettingsError, StorageFull, Unavailable
 from safelight.statements import Call, Statement, Values
 from safelight.wake import wait_for
 
@@ -52,7 +52,12 @@ class PostgresDatabase(Database):
 
     @classmethod
     async def connect(cls, url: str) -> PostgresDatabase:
-        """Return a database that connects when it is used."""
+        """Return a database that has answered. Raises Unavailable, and SettingsError when it refuses us."""
+        try:
+            first = await _translated(connect(url))
+        except asyncpg.PostgresError as error:  # A wrong password or name: waiting will not help.
+            raise SettingsError(f"SAFELIGHT_DATABASE_URL: {error}") from None
+        await first.close()
         database = cls(url)
         await database._pool  # With no connection to open yet.
         return database
