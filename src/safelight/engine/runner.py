@@ -28,7 +28,7 @@ from safelight.engine.protocol import (
 )
 from safelight.engine.weights import Loader, Shelf
 from safelight.errors import InternalError, OutOfMemory, SafelightError, StorageFull
-from safelight.inputs import PIXELS, ModelInput, image_fields
+from safelight.inputs import image_fields
 from safelight.models import load_catalogue
 from safelight.models.base import Model, Run
 
@@ -92,7 +92,7 @@ class Runner:
         notes: list[str] = []
         started_s = time.monotonic()
         run = self._run(request, context, pictures, notes)
-        outputs = _checked(model.generate(pipeline, asked, run), asked)
+        outputs = _checked(model.generate(pipeline, asked, run), model.output_size(asked))
         for index, output in enumerate(outputs):
             pixels_path(Path(request.folder), index).write_bytes(output.tobytes())
         return Done(
@@ -100,6 +100,8 @@ class Runner:
             weights="nano",
             generate_s=time.monotonic() - started_s,
             notes=[note[:MAX_NOTE_CHARACTERS] for note in notes[:MAX_NOTES]],
+            loras=run.report.loras,
+            expanded_prompt=run.report.expanded_prompt,
         )
 
     def _loaded(self, model: Model) -> tuple[Loader, Any]:
@@ -126,19 +128,19 @@ class Runner:
             images=pictures,
             on_step=on_step,
             note=notes.append,
+            loras=request.loras,
         )
 
 
-def _checked(outputs: Any, asked: ModelInput) -> list[Image.Image]:
+def _checked(outputs: Any, asked: tuple[int, int] | None) -> list[Image.Image]:
     """What a model returned, as RGB. Raises TypeError or ValueError unless it is what was asked for."""
     if not isinstance(outputs, list) or not outputs:
         raise TypeError(f"the model returned {type(outputs).__name__}, not a list of images")
     for output in outputs:
         if not isinstance(output, Image.Image):
             raise TypeError(f"the model returned a {type(output).__name__}, not an image")
-        size = PIXELS.get(getattr(asked, "image_size", ""), output.size)
-        if output.size != size:
-            raise ValueError(f"the model returned {output.size} pixels, asked were {size}")
+        if output.size != (asked or output.size):
+            raise ValueError(f"the model returned {output.size} pixels, asked were {asked}")
     return [output.convert("RGB") for output in outputs]
 
 

@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from safelight.errors import Unavailable
-from safelight.inputs import ModelInput
+from safelight.inputs import PIXELS, ModelInput
+from safelight.loras import LoraFile, LoraUse
 from safelight.texts import Text
 
 if TYPE_CHECKING:
@@ -53,12 +54,21 @@ class LoadContext(Protocol):
 
 
 @dataclass
+class RunReport:
+    """What a run tells beside its images and notes: what became of each LoRA, and of the prompt."""
+
+    loras: list[LoraUse] = field(default_factory=list)
+    expanded_prompt: str | None = None
+
+
+@dataclass
 class Run:
     """What one execution may touch.
 
     images: by input field, decoded, upright, RGB. on_step(step, steps): report a finished step, counted from
-    1; it raises to stop the run. note(sentence): tell the caller what had no effect or was cut. torch is
-    imported only for a model that asks for `device` or `generator`.
+    1; it raises to stop the run. note(sentence): tell the caller what had no effect or was cut. loras: those
+    of the input, checked, in its order. report: what else the result shall say. torch is imported only for a
+    model that asks for `device` or `generator`.
     """
 
     context: LoadContext
@@ -66,6 +76,8 @@ class Run:
     images: Mapping[str, Sequence[Image.Image]]
     on_step: Callable[[int, int], None]
     note: Callable[[str], None]
+    loras: Sequence[LoraFile] = ()
+    report: RunReport = field(default_factory=RunReport)
 
     @property
     def device(self) -> torch.device:
@@ -92,6 +104,8 @@ class Model:
     pricing_note: ClassVar[Text] = Text("Free on your own machine.", "자신의 컴퓨터에서는 무료입니다.")
     weights: ClassVar[Weights]
     gpu_memory_gib: ClassVar[float]
+    lora_part: ClassVar[str | None] = None
+    """The part that LoRAs change, by its name in `weights`."""
     Input: ClassVar[type[ModelInput]]
 
     def load(self, context: LoadContext) -> Any:
@@ -101,6 +115,10 @@ class Model:
     def generate(self, pipeline: Any, request: Any, run: Run) -> list[Image.Image]:
         """Run the pipeline on a validated input. Returns RGB images of exactly the asked size."""
         raise Unavailable(f"{self.id} has no engine in this version.")
+
+    def output_size(self, request: Any) -> tuple[int, int] | None:
+        """The size in pixels that a validated input asks for; None: the input images decide."""
+        return PIXELS.get(getattr(request, "image_size", ""))
 
     @classmethod
     def has_engine(cls) -> bool:

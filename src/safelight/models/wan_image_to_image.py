@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -15,8 +15,11 @@ from safelight.inputs import (
     Validation,
     field,
 )
-from safelight.models.base import Model, Part, Weights
+from safelight.models.base import LoadContext, Model, Part, Run, Weights
 from safelight.texts import NOTHING, Text
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _EXAMPLE_PROMPT = (
     "On the left sits a monster, and on the right sits another monster. The two of them are like radio "
@@ -40,6 +43,18 @@ WanSize = Literal[
     "1280*720 (16:9)",
     "1344*576 (21:9)",
 ]
+
+
+def _pixels(size: str) -> tuple[int, int]:
+    """`1344*576 (21:9)` → (1344, 576)"""
+    width, height = size.split(" ")[0].split("*")
+    return int(width), int(height)
+
+
+WAN_PIXELS = {size: _pixels(size) for size in get_args(WanSize)}
+"""Width and height of Wan's image sizes."""
+
+DEFAULT_NEGATIVE_PROMPT = "low resolution, error, worst quality, low quality, deformed, extra fingers"
 
 
 class WanInput(ModelInput):
@@ -82,7 +97,7 @@ class WanInput(ModelInput):
     negative_prompt: NegativePrompt = field(
         Text("Negative Prompt", "네거티브 프롬프트"),
         Text("What to avoid in the generated image.", "생성된 이미지에서 피할 내용."),
-        default="low resolution, error, worst quality, low quality, deformed, extra fingers",
+        default=DEFAULT_NEGATIVE_PROMPT,
         max_length=500,
     )
     image_size: WanSize = field(
@@ -117,8 +132,12 @@ class WanImageToImage(Model):
     id = "wan-ai/wan-2-6/image-to-image"
     display_name = "Wan 2.6 Image to Image"
     description = Text(
-        "Makes a new picture out of one to three reference images and a prompt that names them in order.",
-        "참조 이미지 1~3장과 이를 순서대로 가리키는 프롬프트로 새 이미지를 만듭니다.",
+        "Makes a new picture out of one to three reference images and a prompt that names them in order. "
+        "Wan 2.6 has no open weights: with a key for its vendor's API the real one draws, without a key a "
+        "local stand-in does (FLUX.2 klein). Every result says which.",
+        "참조 이미지 1~3장과 이를 순서대로 가리키는 프롬프트로 새 이미지를 만듭니다. Wan 2.6의 가중치는 "
+        "공개되지 않았습니다. 제공사 API 키가 있으면 실제 Wan 2.6이, 없으면 로컬 대체 모델(FLUX.2 klein)이 "
+        "그립니다. 어느 쪽이 그렸는지는 결과에 표시됩니다.",
     )
     categories = ("image-to-image",)
     licence = "Apache-2.0"
@@ -126,7 +145,71 @@ class WanImageToImage(Model):
         real={
             name: Part(_STAND_IN, name)
             for name in ("transformer", "text_encoder", "tokenizer", "vae", "scheduler")
-        }
+        },
+        nano={
+            "transformer": Part("klein", "transformer"),
+            "text_encoder": Part("shared", "text_encoder"),
+            "tokenizer": Part("shared", "tokenizer"),
+            "vae": Part("shared", "vae"),
+            "scheduler": Part("klein", "scheduler"),
+        },
     )
     gpu_memory_gib = 14.0
     Input = WanInput
+
+    def output_size(self, request: Any) -> tuple[int, int]:
+        """The size that stands in the request."""
+        return WAN_PIXELS[request.image_size]
+
+    def load(self, context: LoadContext) -> Any:
+        """Build diffusers' pipeline around the parts that the other models have loaded too."""
+        from diffusers import (
+            AutoencoderTiny,
+            FlowMatchEulerDiscreteScheduler,
+            Flux2KleinPipeline,
+            Flux2Transformer2DModel,
+        )
+        from transformers import Qwen2Tokenizer, Qwen3Model
+
+        from safelight.engine.klein import KleinAutoencoder
+        from safelight.engine.language_model import as_language_model
+
+        pipeline = Flux2KleinPipeline(
+            scheduler=context.part("scheduler", FlowMatchEulerDiscreteScheduler),
+            vae=KleinAutoencoder.around(context.part("vae", AutoencoderTiny)),
+            text_encoder=as_language_model(context.part("text_encoder", Qwen3Model)),
+            tokenizer=context.part("tokenizer", Qwen2Tokenizer),
+            transformer=context.part("transformer", Flux2Transformer2DModel),
+            is_distilled=False,
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    def generate(self, pipeline: Any, request: WanInput, run: Run) -> list[Image.Image]:
+        """Draw one image of exactly the asked size from the references, in their order, with the stand-in."""
+        from safelight.engine import klein
+        from safelight.engine.canvas import Canvas, working_size
+        from safelight.engine.drawing import draw
+
+        run.note("Drawn by a local stand-in for Wan 2.6 (FLUX.2 klein), not by Wan 2.6 itself.")
+        recipe = klein.recipe_of(pipeline)
+        if klein.is_cut(pipeline, request.prompt):
+            run.note(f"The prompt was cut after {recipe.max_tokens} tokens.")
+        guidance: dict[str, Any] = {"guidance_scale": recipe.guidance_scale}
+        if recipe.guidance_scale > 1:
+            guidance["negative_prompt_embeds"] = klein.embedded(pipeline, request.negative_prompt)
+        elif request.negative_prompt not in ("", DEFAULT_NEGATIVE_PROMPT):
+            run.note("The negative prompt had no effect: the stand-in is distilled and takes none.")
+        asked = self.output_size(request)
+        image = draw(
+            pipeline,
+            run,
+            Canvas(asked, working_size(asked, pipeline.vae_scale_factor * 2)),
+            prompt=request.prompt,
+            image=[klein.reference(image, recipe.reference_pixels) for image in run.images["image_urls"]],
+            num_inference_steps=recipe.num_inference_steps,
+            max_sequence_length=recipe.max_tokens,
+            text_encoder_out_layers=klein.text_layers(pipeline),
+            **guidance,
+        )
+        return [image]

@@ -1,0 +1,107 @@
+"""FLUX.2 klein, Wan's local stand-in: how its variants are called, its references, its shared parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny
+from PIL import Image
+
+LATENT_CHANNELS = 64
+"""Channels of a token of 2×2 latents, on which the batch norm's statistics lie."""
+
+MAX_RATIO = 8
+MIN_SIDE = 64
+"""The pipeline refuses references that are longer (in shortest sides) or smaller."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a variant is called. reference_pixels: larger references are shrunk to that."""
+
+    num_inference_steps: int
+    guidance_scale: float
+    max_tokens: int
+    reference_pixels: int
+
+
+DISTILLED = Recipe(num_inference_steps=4, guidance_scale=1, max_tokens=512, reference_pixels=1024 * 1024)
+"""klein-4B. It takes no guidance, and so no negative prompt."""
+
+NANO = Recipe(num_inference_steps=8, guidance_scale=4, max_tokens=256, reference_pixels=512 * 512)
+"""Not distilled; smaller references keep a picture on a CPU a matter of seconds."""
+
+
+def recipe_of(pipeline: Any) -> Recipe:
+    """How to call the loaded pipeline."""
+    return DISTILLED if pipeline.config.is_distilled else NANO
+
+
+def text_layers(pipeline: Any) -> tuple[int, int, int]:
+    """The text encoder's layers that are read: at a quarter, a half and three quarters of its depth.
+
+    Of 36 layers these are the 9th, 18th and 27th, on which klein was trained.
+    """
+    depth = pipeline.text_encoder.config.num_hidden_layers
+    return depth // 4, depth // 2, depth * 3 // 4
+
+
+def is_cut(pipeline: Any, prompt: str) -> bool:
+    """Whether the pipeline will use only the beginning of the prompt."""
+    text = pipeline.tokenizer.apply_chat_template(
+        [{"role": "user", "content": prompt}],
+        tokenize=False,
+        add_generation_prompt=True,
+        enable_thinking=False,
+    )
+    up_to_its_end = text[: text.rindex(prompt) + len(prompt)]
+    return len(pipeline.tokenizer(up_to_its_end).input_ids) > recipe_of(pipeline).max_tokens
+
+
+def embedded(pipeline: Any, prompt: str) -> torch.Tensor:
+    """A prompt as the transformer reads it, (1, max_tokens, 3 · hidden)."""
+    embeddings: torch.Tensor = pipeline.encode_prompt(
+        prompt,
+        max_sequence_length=recipe_of(pipeline).max_tokens,
+        text_encoder_out_layers=text_layers(pipeline),
+    )[0]
+    return embeddings
+
+
+def reference(image: Image.Image, pixels: int) -> Image.Image:
+    """An RGB reference as the pipeline takes it: about so many pixels, at most MAX_RATIO to 1.
+
+    Narrower ones are widened by repeating their edges.
+    """
+    width, height = image.size
+    if width * height > pixels:
+        shrink = (pixels / (width * height)) ** 0.5
+        width, height = max(1, int(width * shrink)), max(1, int(height * shrink))
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    least = max(MIN_SIDE, -(-max(width, height) // MAX_RATIO))
+    missing_x, missing_y = max(0, least - width), max(0, least - height)
+    if not missing_x and not missing_y:
+        return image
+    around = [(missing // 2, missing - missing // 2) for missing in (missing_y, missing_x)]
+    return Image.fromarray(np.pad(np.asarray(image), (*around, (0, 0)), mode="edge"))
+
+
+class KleinAutoencoder(AutoencoderTiny):  # type: ignore[misc]
+    """`AutoencoderTiny` with the batch norm whose statistics klein's pipeline reads beside it.
+
+    The latents have zero mean and unit variance per channel already, so the statistics change nothing.
+    """
+
+    @classmethod
+    def around(cls, shared: AutoencoderTiny) -> KleinAutoencoder:
+        """One that shares encoder and decoder with an autoencoder that is loaded."""
+        with torch.device("meta"):
+            made: KleinAutoencoder = cls.from_config(shared.config)
+        made.encoder, made.decoder = shared.encoder, shared.decoder
+        made.bn = torch.nn.BatchNorm2d(LATENT_CHANNELS, affine=False).to(shared.device, shared.dtype)
+        made.register_to_config(batch_norm_eps=0.0)
+        made.eval()
+        return made

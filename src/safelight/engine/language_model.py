@@ -1,0 +1,17 @@
+"""The loaded text encoder as a language model, without a second copy of its weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import Qwen3ForCausalLM
+
+
+def as_language_model(encoder: Any) -> Any:
+    """A `Qwen3ForCausalLM` around a `Qwen3Model`; its head is the embedding, as in the checkpoint."""
+    with torch.device("meta"):
+        model = Qwen3ForCausalLM(encoder.config)
+    model.model = encoder
+    model.lm_head.weight = encoder.embed_tokens.weight
+    return model.eval()
