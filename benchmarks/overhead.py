@@ -26,6 +26,8 @@ from safelight.engine.protocol import Setup
 from safelight.fetch import Fetcher
 from safelight.files import LocalFiles
 from safelight.jobs import Job, JobStatus, new_id
+from safelight.lora_cache import LoraCache
+from safelight.lora_library import LoraLibrary
 from safelight.models import load_catalogue
 from safelight.store import Store
 from safelight.wake import open_waker
@@ -79,11 +81,13 @@ async def _measure(folder: Path, rounds: int, jobs: int) -> None:
     await Accounts(database).ensure_owner("k" * 32)
     waker = open_waker(url)
     store, raw = Watched(database, waker), RawSqlite(folder / "safelight.db")
+    fetcher = Fetcher()
     worker = Worker(
         "benchmark",
         store=store,
         files=LocalFiles(folder / "files"),
-        fetcher=Fetcher(),
+        fetcher=fetcher,
+        loras=LoraLibrary(LoraCache(folder / "loras", 10**9), fetcher, hub_url="https://huggingface.co"),
         catalogue=load_catalogue(MODELS),
         child=Child(Setup("cpu", str(MODELS))),
         waker=waker,
