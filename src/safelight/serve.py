@@ -11,7 +11,7 @@ import errno
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -55,8 +55,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         key = await owner_key(services.accounts, settings)
         url = local_url(settings.host, listener.getsockname()[1])
         welcome = Welcome(settings, url, key, services.catalogue.all())
-        server = _Server(server_config(create_app(services), settings.host, settings.port))
-        server.on_start = lambda: show_welcome(welcome)
+        server = _Server(server_config(create_app(services), settings.host, settings.port), welcome)
         if settings.fetch_allow:
             log.info("fetch_allowed", hosts=list(settings.fetch_allow))
         await _run(server, listener, services, Workers(settings))
@@ -68,6 +67,7 @@ async def _run(server: _Server, listener: socket.socket, services: Services, wor
         group.create_task(server.serve(sockets=[listener]))
         group.create_task(Maintenance(services.store).run(services.stopping))
         try:
+            await server.answers.wait()  # First of all answer: workers are heavy to start.
             await workers.start()
             await services.stopping.wait()
         finally:
@@ -78,11 +78,15 @@ async def _run(server: _Server, listener: socket.socket, services: Services, wor
 class _Server(uvicorn.Server):
     """Uvicorn that leaves signals to us, and says when it answers."""
 
-    on_start: Callable[[], None]
+    def __init__(self, config: uvicorn.Config, welcome: Welcome) -> None:
+        super().__init__(config)
+        self.welcome = welcome
+        self.answers = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.on_start()
+        self.answers.set()
+        show_welcome(self.welcome)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
