@@ -6,6 +6,7 @@ import pytest
 
 from safelight import doctor, sqlite
 from safelight.doctor import Verdict, examine
+from safelight.models import base
 from safelight.settings import read_settings
 from tests.api_server import MODELS, OWNER_KEY
 
@@ -62,7 +63,7 @@ def test_an_older_sqlite_is_noted(tmp_path, monkeypatch):
 
 
 def test_missing_nano_weights_are_a_problem_that_names_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(doctor, "NANO_DIR", tmp_path)
+    monkeypatch.setattr(base, "NANO_DIR", tmp_path)
     found = findings(tmp_path)["tongyi-mai/z-image/turbo/controlnet/lora"]
     assert found.verdict is Verdict.BAD
     assert "z-image/transformer" in found.message

@@ -16,7 +16,6 @@ from safelight.client import APIError, Client, ConnectionFailed
 from safelight.devices import gpu_names
 from safelight.engine.parent import Child, ChildNotStarted
 from safelight.engine.protocol import Setup
-from safelight.engine.weights import NANO_DIR
 from safelight.errors import SettingsError
 from safelight.models import load_catalogue
 from safelight.models.base import Model
@@ -132,9 +131,7 @@ def _model(model: Model) -> Finding:
         return Finding(Verdict.NOTE, model.id, "listed; this version cannot run it yet")
     if not model.weights.nano:
         return Finding(Verdict.GOOD, model.id, "ready, needs no weights")
-    folders = [NANO_DIR / part.repo / part.folder for part in model.weights.nano.values()]
-    missing = [str(folder.relative_to(NANO_DIR)) for folder in folders if not folder.is_dir()]
-    if missing:
+    if missing := model.weights.missing_nano():
         message = f"this installation lacks its nano weights ({', '.join(missing)}); install Safelight again"
         return Finding(Verdict.BAD, model.id, message)
     return Finding(Verdict.GOOD, model.id, "ready, nano weights")

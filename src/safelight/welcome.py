@@ -68,16 +68,17 @@ def _key_lines(welcome: Welcome, is_terminal: bool) -> list[tuple[str, Text]]:
 
 def _model_line(model: Model) -> Text:
     line = Text(f"{model.id}  ")
-    if model.has_engine():
+    if model.is_ready():
         return line.append("ready, nano weights" if model.weights.nano else "ready", style="green")
-    return line.append("listed; this version cannot run it yet", style="dim")
+    why = "its weights are not installed" if model.has_engine() else "this version cannot run it yet"
+    return line.append(f"listed; {why}", style="dim")
 
 
 # --- The next command -----------------------------------------------------------------------------------
 
 
 def _next_commands(welcome: Welcome) -> list[str]:
-    ready = [model for model in welcome.models if model.has_engine()]
+    ready = [model for model in welcome.models if model.is_ready()]
     commands = [run_command(welcome.settings, welcome.url, ready[0])] if ready else []
     return [*commands, curl_command(welcome.settings, welcome.url)]
 

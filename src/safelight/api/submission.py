@@ -82,7 +82,7 @@ class Submission:
 
     def _read(self, body: bytes) -> _Draft:
         accepted = self.model.Input.parse(parse_json(body), self.language)
-        if not self.model.has_engine():
+        if self.model.id not in self.services.catalogue.runnable_ids():
             raise Unavailable(f"{self.model.id} cannot run in this version.", retry_after_s=NO_ENGINE_RETRY_S)
         draft = _Draft(accepted.settled())
         for name in image_fields(self.model.Input):

@@ -148,8 +148,8 @@ def catalogue_entry(model: Model, language: Language, *, include_schema: bool) -
         "base_price_usd": float(model.price),
         "price_unit": "output",
         "pricing_note": model.pricing_note.within(language),
-        "weights": "nano" if model.has_engine() else None,
-        "ready": model.has_engine(),
+        "weights": "nano" if model.is_ready() else None,
+        "ready": model.is_ready(),
         "licence": model.licence,
     }
     if include_schema:

@@ -8,15 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import safelight
-from safelight.models.base import Part
+from safelight.models.base import NANO_DIR, Part
 
 if TYPE_CHECKING:
     import torch
 
 Component = TypeVar("Component")
-
-NANO_DIR = Path(safelight.__file__).parent / "nano"
 
 Shelf = dict[tuple[Path, type], Any]
 """What is loaded in this process, by folder and class: models that name the same folder share it."""

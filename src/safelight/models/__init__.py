@@ -23,6 +23,7 @@ class Catalogue:
 
     def __init__(self, models: Iterable[Model]) -> None:
         self._models = {model.id: model for model in models}
+        self._runnable_ids = tuple(model.id for model in self.all() if model.is_ready())
 
     def all(self) -> tuple[Model, ...]:
         """Every model, in the order of their ids."""
@@ -37,8 +38,8 @@ class Catalogue:
         raise ModelNotFound(f"There is no such model. Nearest: {known}.")
 
     def runnable_ids(self) -> tuple[str, ...]:
-        """The ids of the models that this version has an engine for."""
-        return tuple(model.id for model in self.all() if model.has_engine())
+        """The ids of the models that can run here."""
+        return self._runnable_ids
 
 
 def load_catalogue(models_dir: Path | None = None) -> Catalogue:

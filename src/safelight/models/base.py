@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from safelight.errors import Unavailable
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Component = TypeVar("Component")
+
+NANO_DIR = Path(__file__).parents[1] / "nano"
+"""Where the nano weights that ship with Safelight are."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,11 @@ class Weights:
 
     real: Mapping[str, Part]
     nano: Mapping[str, Part] = field(default_factory=dict)
+
+    def missing_nano(self) -> tuple[str, ...]:
+        """The folders of the nano weights that this installation lacks."""
+        folders = [Path(part.repo, part.folder) for part in self.nano.values()]
+        return tuple(str(folder) for folder in folders if not (NANO_DIR / folder).is_dir())
 
 
 class LoadContext(Protocol):
@@ -124,3 +133,8 @@ class Model:
     def has_engine(cls) -> bool:
         """Whether this version can run the model."""
         return cls.generate is not Model.generate
+
+    @classmethod
+    def is_ready(cls) -> bool:
+        """Whether this installation can run it: it has an engine, and its weights are there."""
+        return cls.has_engine() and not cls.weights.missing_nano()
