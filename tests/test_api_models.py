@@ -79,9 +79,10 @@ def test_the_whole_list(client):
     assert ours == NAMES
 
 
-def test_a_model_without_an_engine_is_not_ready(client):
-    wan = client.get("/v1/models/wan-ai/wan-2-6/image-to-image").json()
-    assert (wan["ready"], wan["weights"]) == (False, None)
+@pytest.mark.parametrize("model", ["test/described", "test/weightless"])
+def test_a_model_without_engine_or_weights_is_not_ready(client, model):
+    entry = client.get(f"/v1/models/{model}").json()
+    assert (entry["ready"], entry["weights"]) == (False, None)
     instant = client.get("/v1/models/test/instant").json()
     assert (instant["ready"], instant["weights"]) == (True, "nano")
 

@@ -159,14 +159,14 @@ def test_an_own_file_is_known_under_the_public_url_and_the_requests_host(tmp_pat
         refused(other, 422, 422003, "image_url")
 
 
-def test_a_model_without_an_engine_is_unavailable_after_its_input_was_checked(server, client):
-    path = "/v1/models/wan-ai/wan-2-6/image-to-image"
-    body = {"prompt": "a house", "image_urls": ["https://example.org/a.png"]}
-    answer = client.post(path, json=body)
+@pytest.mark.parametrize("model", ["test/described", "test/weightless"])
+def test_a_model_that_cannot_run_is_unavailable_after_its_input_was_checked(client, model):
+    path = f"/v1/models/{model}"
+    answer = client.post(path, json={"image_url": "https://example.org/a.png"})
     refused(answer, 503, 503001)
     assert answer.headers["retry-after"].isdigit()
-    assert "wan-ai/wan-2-6/image-to-image" in answer.json()["error_message"]
-    refused(client.post(path, json={"prompt": "a house"}), 422, 422001, "image_urls")
+    assert model in answer.json()["error_message"]
+    refused(client.post(path, json={"image_url": ""}), 422, 422001, "image_url")
 
 
 def test_a_full_disk_is_507_before_anything_is_accepted(server, client, monkeypatch):

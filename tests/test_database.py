@@ -415,7 +415,7 @@ async def test_commits_of_postgres_reach_the_disk(postgres_url):
 
 async def test_a_server_that_does_not_know_the_database_is_a_wrong_setting(postgres_server):
     url = postgres_server.replace("/postgres?", "/no_such_database?")
-    with pytest.raises(SettingsError, match="SAFELIGHT_DATABASE_URL.*no_such_database"):
+    with pytest.raises(SettingsError, match=r"SAFELIGHT_DATABASE_URL.*no_such_database"):
         await Database.open(url)
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from safelight import doctor, sqlite
 from safelight.doctor import Verdict, examine
-from safelight.models import base
 from safelight.settings import read_settings
 from tests.api_server import MODELS, OWNER_KEY
 
@@ -37,7 +36,9 @@ def test_it_makes_nothing(tmp_path):
 
 def test_every_model_is_named(found):
     assert found["test/instant"].message == "ready, needs no weights"
-    assert "tongyi-mai/z-image/turbo/controlnet/lora" in found
+    assert found["test/described"].verdict is Verdict.NOTE
+    assert found["test/weightless"].verdict is Verdict.BAD
+    assert "no-such-family/transformer" in found["test/weightless"].message
 
 
 def test_no_server_is_no_problem(found):
@@ -60,13 +61,6 @@ def test_an_older_sqlite_is_noted(tmp_path, monkeypatch):
     monkeypatch.setattr(sqlite, "SAFE_WAL", (99, 0, 0))
     found = doctor._database(read_settings(data_dir=tmp_path))
     assert (found.verdict, "rollback journal" in found.message) == (Verdict.NOTE, True)
-
-
-def test_missing_nano_weights_are_a_problem_that_names_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(base, "NANO_DIR", tmp_path)
-    found = findings(tmp_path)["tongyi-mai/z-image/turbo/controlnet/lora"]
-    assert found.verdict is Verdict.BAD
-    assert "z-image/transformer" in found.message
 
 
 def test_a_gpu_that_torch_does_not_find_is_a_problem(tmp_path, monkeypatch):

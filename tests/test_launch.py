@@ -10,8 +10,8 @@ import pytest
 
 from safelight import devices as machine
 from safelight.accounts import OWNER_ID
-from safelight.jobs import Job, JobStatus, new_id
 from safelight.devices import devices
+from safelight.jobs import Job, JobStatus, new_id
 from safelight.launch import Workers, worker_environment
 from safelight.settings import read_settings
 from tests.processes import children_of, until_gone

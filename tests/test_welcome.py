@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from safelight import welcome as welcoming
-from safelight.models import load_catalogue
+from safelight.models import base, load_catalogue
 from safelight.settings import read_settings
 from safelight.welcome import Welcome, curl_command, run_command, show_welcome
 from tests.api_server import MODELS, OWNER_KEY
@@ -60,8 +60,15 @@ def test_it_tells_version_device_address_and_which_weights_are_ready(settings):
     assert "Safelight 0.1.0" in text
     assert "http://127.0.0.1:8123\n" in text
     assert "Device   cpu" in text
-    assert "tongyi-mai/z-image/turbo/controlnet/lora  ready, nano weights" in text
     assert "test/instant  ready\n" in text
+    assert "test/described  listed; this version cannot run it yet\n" in text
+    assert "test/weightless  listed; its weights are not installed\n" in text
+
+
+def test_a_model_with_weights_says_which(settings, monkeypatch, tmp_path):
+    (tmp_path / "no-such-family" / "transformer").mkdir(parents=True)
+    monkeypatch.setattr(base, "NANO_DIR", tmp_path)
+    assert "test/weightless  ready, nano weights\n" in told(settings)
 
 
 def test_long_lines_are_left_whole_so_that_they_can_be_copied(settings):
