@@ -18,6 +18,8 @@ from safelight.errors import StorageFull, Unavailable
 from safelight.fetch import Fetcher
 from safelight.files import LocalFiles
 from safelight.jobs import Job, JobStatus, Progress, new_id
+from safelight.lora_cache import LoraCache
+from safelight.lora_library import LoraLibrary
 from safelight.models import load_catalogue
 from safelight.store import Lease, Store, StoredFile
 from safelight.wake import open_waker
@@ -99,11 +101,15 @@ class Bench:
         self._task = None
 
     def start(self, pace=QUICK, worker_id="worker"):
+        fetcher = Fetcher(allow=["127.0.0.1:1"])
         self.worker = Worker(
             worker_id,
             store=self.store,
             files=self.files,
-            fetcher=Fetcher(allow=["127.0.0.1:1"]),
+            fetcher=fetcher,
+            loras=LoraLibrary(
+                LoraCache(self.scratch.parent / "loras", 10**9), fetcher, hub_url="http://127.0.0.1:1"
+            ),
             catalogue=load_catalogue(MODELS),
             child=self.child,
             waker=self._waker,

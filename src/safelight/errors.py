@@ -211,6 +211,24 @@ class InvalidImage(JobFailure):
     code = "invalid_image"
 
 
+class InvalidLora(JobFailure):
+    """This file is no LoRA that can be used."""
+
+    code = "invalid_lora"
+
+
+class LoraIncompatible(JobFailure):
+    """The LoRA was made for another model."""
+
+    code = "lora_incompatible"
+
+
+class LoraNotFound(JobFailure):
+    """The LoRA was not found."""
+
+    code = "lora_not_found"
+
+
 class OutOfMemory(JobFailure):
     """The device ran out of memory; ask for a smaller image."""
 

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from io import FileIO
 from ipaddress import ip_address
@@ -36,6 +37,7 @@ from safelight.urls import Target, parse_url
 
 MAX_REDIRECTS = 3
 MAX_FETCHES = 16
+MAX_ETAG_CHARACTERS = 256
 CONNECT_S = 5.0
 ANSWER_S = 20.0
 """From asking to the end of the answer's headers, connecting included."""
@@ -48,6 +50,29 @@ HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "safeli
 
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 """Resolve a name: (host, port) to its addresses. Raises OSError when there are none."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Where a file goes and how large it may be.
+
+    etag: of the version that is here already. inspect: sees every piece as it comes, and raises to hang up.
+    """
+
+    into: Path
+    limit_bytes: int
+    etag: str = ""
+    inspect: Callable[[bytes], None] | None = None
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What came. unchanged: nothing did, the version that is here still stands."""
+
+    size_bytes: int
+    etag: str = ""
+    unchanged: bool = False
+
 
 log = structlog.get_logger(__name__)
 _lookups = ThreadPoolExecutor(MAX_FETCHES, "lookup")  # its own: slow name servers must not hold up the files
@@ -80,11 +105,15 @@ class Fetcher:
 
         Raises UrlNotAllowed, FetchFailed, FetchTimeout, TooManyRedirects, FileTooLarge, StorageFull.
         """
+        return (await self.download(url, Wanted(into, limit_bytes), total_timeout_s)).size_bytes
+
+    async def download(self, url: str, wanted: Wanted, total_timeout_s: float = 30) -> Fetched:
+        """Fetch a file as `fetch` does, with its bytes looked at while they come, or only if it changed."""
         target = self._judge(url)
         async with self._slots:
             try:
                 async with asyncio.timeout(total_timeout_s):
-                    return await self._follow(target, into, limit_bytes)
+                    return await self._follow(target, wanted)
             except aiohttp.ConnectionTimeoutError:  # a closed port may just as well stay silent
                 raise FetchFailed from None
             except TimeoutError:
@@ -105,14 +134,18 @@ class Fetcher:
             raise UrlNotAllowed("This URL may not be fetched: its host must be a public name.")
         return target
 
-    async def _follow(self, target: Target, into: Path, limit_bytes: int) -> int:
+    async def _follow(self, target: Target, wanted: Wanted) -> Fetched:
+        condition = {"If-None-Match": wanted.etag} if wanted.etag else {}
         async with self._session() as session:
             for _ in range(1 + MAX_REDIRECTS):
                 async with asyncio.timeout(ANSWER_S):
-                    response = await session.get(target.url, allow_redirects=False)
+                    response = await session.get(target.url, headers=condition, allow_redirects=False)
                 async with response:
+                    if wanted.etag and response.status == 304:
+                        return Fetched(0, wanted.etag, unchanged=True)
                     if response.status not in REDIRECTS:
-                        return await _save(response, into, limit_bytes)
+                        size_bytes = await _save(response, wanted)
+                        return Fetched(size_bytes, response.headers.get("ETag", "")[:MAX_ETAG_CHARACTERS])
                     target = self._redirected(target, response.headers.get("Location", ""))
         raise TooManyRedirects
 
@@ -190,17 +223,17 @@ def _endpoint(pair: str) -> tuple[str, int]:
     return target.host, target.port
 
 
-async def _save(response: aiohttp.ClientResponse, into: Path, limit_bytes: int) -> int:
+async def _save(response: aiohttp.ClientResponse, wanted: Wanted) -> int:
     encoding = response.headers.get("Content-Encoding", "identity")
     if response.status != 200 or encoding.lower() != "identity":
         raise FetchFailed
-    if (response.content_length or 0) > limit_bytes:
-        raise _too_large(limit_bytes)
-    with _whole_or_gone(into):
+    if (response.content_length or 0) > wanted.limit_bytes:
+        raise _too_large(wanted.limit_bytes)
+    with _whole_or_gone(wanted.into):
         with disk_errors():
-            file = await asyncio.to_thread(create_private, into)
+            file = await asyncio.to_thread(create_private, wanted.into)
         with file:
-            return await _copy(response.content, file, limit_bytes)
+            return await _copy(response.content, file, wanted)
 
 
 @contextmanager
@@ -212,12 +245,14 @@ def _whole_or_gone(path: Path) -> Iterator[None]:
         raise
 
 
-async def _copy(content: aiohttp.StreamReader, file: FileIO, limit_bytes: int) -> int:
+async def _copy(content: aiohttp.StreamReader, file: FileIO, wanted: Wanted) -> int:
     size_bytes = 0
     async for chunk in _paced(content):
         size_bytes += len(chunk)
-        if size_bytes > limit_bytes:
-            raise _too_large(limit_bytes)
+        if size_bytes > wanted.limit_bytes:
+            raise _too_large(wanted.limit_bytes)
+        if wanted.inspect:
+            wanted.inspect(chunk)
         with disk_errors():
             await asyncio.to_thread(write_all, file, chunk)
     return size_bytes

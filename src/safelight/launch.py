@@ -19,6 +19,8 @@ from safelight.fetch import Fetcher
 from safelight.files import LocalFiles
 from safelight.jobs import new_id
 from safelight.logs import configure_log
+from safelight.lora_cache import LoraCache
+from safelight.lora_library import LoraLibrary
 from safelight.models import load_catalogue
 from safelight.scratch import scratch_folder
 from safelight.settings import PREFIX, Settings
@@ -53,12 +55,14 @@ async def run_worker(settings: Settings) -> None:
         return
     waker = open_waker(settings.database)
     try:
+        fetcher = Fetcher(settings.fetch_allow)
         with scratch_folder(settings.data_dir / "scratch", worker_id) as scratch:
             worker = Worker(
                 worker_id,
                 store=Store(database, waker),
                 files=LocalFiles(settings.files_dir),
-                fetcher=Fetcher(settings.fetch_allow),
+                fetcher=fetcher,
+                loras=lora_library(settings, fetcher),
                 catalogue=load_catalogue(settings.models_dir),
                 child=Child(
                     Setup(settings.device, str(settings.models_dir) if settings.models_dir else None)
@@ -70,6 +74,12 @@ async def run_worker(settings: Settings) -> None:
     finally:
         await waker.close()
         await database.close()
+
+
+def lora_library(settings: Settings, fetcher: Fetcher) -> LoraLibrary:
+    """Where this machine's workers get LoRAs from."""
+    cache = LoraCache(settings.data_dir / "loras", int(settings.lora_cache_gb * 10**9))
+    return LoraLibrary(cache, fetcher, hub_url=settings.hub_url, lora_dir=settings.lora_dir)
 
 
 async def _open_database(url: str, stop: asyncio.Event) -> Database | None:

@@ -1,15 +1,20 @@
-"""Bring a job's input images to this machine, before the child needs them."""
+"""Bring a job's input images and LoRAs to this machine, before the child needs them."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from safelight.attempt import Attempt
+from safelight.engine.weights import part_folder
 from safelight.errors import FetchFailed
 from safelight.fetch import Fetcher
 from safelight.files import FileStore
 from safelight.images import MAX_IMAGE_BYTES
 from safelight.inputs import ModelInput, image_fields
+from safelight.lora_library import LoraLibrary, linear_modules
+from safelight.loras import LoraFile
+from safelight.models.base import Model
 from safelight.store import Store
 
 FILE_SCHEME = "file:"
@@ -36,6 +41,18 @@ async def fetch_images(
                 await fetcher.fetch(address, path, MAX_IMAGE_BYTES)
             found[name].append(str(path))
     return found
+
+
+async def fetch_loras(attempt: Attempt, model: Model, library: LoraLibrary) -> list[LoraFile]:
+    """A job's LoRAs in the attempt's folder, each of which fits the model.
+
+    Raises LoraNotFound, InvalidLora, LoraIncompatible, FetchFailed and the like: the job fails.
+    """
+    asked = attempt.job.input.get("loras")
+    if not asked or model.lora_part is None:
+        return []
+    targets = await asyncio.to_thread(linear_modules, part_folder(model.weights.nano[model.lora_part]))
+    return await library.provide(attempt, asked, targets)
 
 
 async def _stored(file_id: str, account_id: str, store: Store, files: FileStore) -> Path:

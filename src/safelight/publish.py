@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -60,4 +61,11 @@ def report(attempt: Attempt, done: Done) -> Report:
     """How the outputs came about. Timings are in seconds, rounded to a tenth of a millisecond."""
     timings = {stage: round(seconds, 4) for stage, seconds in attempt.timings.items()}
     seed = attempt.job.input.get("seed") or 0
-    return Report(seed=seed, weights=done.weights, timings=timings, notes=tuple(done.notes))
+    return Report(
+        seed=seed,
+        weights=done.weights,
+        timings=timings,
+        notes=tuple(done.notes),
+        loras=tuple(asdict(use) for use in done.loras),
+        expanded_prompt=done.expanded_prompt,
+    )

@@ -49,4 +49,5 @@ def job_of(row: Any) -> Job:
 
 
 def _report(report: Json) -> Report:
-    return Report(**{**report, "notes": tuple(report["notes"])})
+    lists = {name: tuple(report.get(name, ())) for name in ("notes", "loras")}
+    return Report(**{**report, **lists})

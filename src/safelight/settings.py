@@ -68,10 +68,15 @@ class Settings(BaseSettings):
         (), description="host:port, comma-separated: private hosts that may be fetched from, http included."
     )
 
-    @field_validator("data_dir", "models_dir")
+    @field_validator("data_dir", "models_dir", "lora_dir")
     @classmethod
     def _expanded(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else value
+    lora_dir: Path | None = Field(
+        None, description="A folder of LoRA files that requests may name by path; none: local paths are off."
+    )
+    lora_cache_gb: float = Field(20, gt=0, description="How much fetched LoRA files may take up, in GB.")
+    hub_url: str = Field("https://huggingface.co", description="The hub that owner/repo refers to.")
 
     @field_validator("data_dir", mode="after")
     @classmethod
@@ -80,7 +85,7 @@ class Settings(BaseSettings):
             raise ValueError(f"{value} is a file; name a folder")
         return value
 
-    @field_validator("models_dir", mode="after")
+    @field_validator("models_dir", "lora_dir", mode="after")
     @classmethod
     def _an_existing_folder(cls, value: Path | None) -> Path | None:
         if value and not value.is_dir():
@@ -94,7 +99,7 @@ class Settings(BaseSettings):
             raise ValueError("must start with postgresql:// or sqlite:///")
         return value
 
-    @field_validator("public_url", "base_url")
+    @field_validator("public_url", "base_url", "hub_url")
     @classmethod
     def _an_http_url(cls, value: str) -> str:
         if value and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):

@@ -25,8 +25,10 @@ from safelight.fetch import Fetcher
 from safelight.files import FileStore, disk_errors
 from safelight.jobs import Job, JobError
 from safelight.logs import whereabouts
+from safelight.lora_library import LoraLibrary
+from safelight.loras import LoraFile
 from safelight.models import Catalogue
-from safelight.prepare import fetch_images
+from safelight.prepare import fetch_images, fetch_loras
 from safelight.store import Lease, Store
 from safelight.waiting import backoff, unless
 from safelight.wake import Waker
@@ -55,6 +57,7 @@ class Worker:
         store: Store,
         files: FileStore,
         fetcher: Fetcher,
+        loras: LoraLibrary,
         catalogue: Catalogue,
         child: Child,
         waker: Waker,
@@ -65,6 +68,7 @@ class Worker:
         self._store = store
         self._files = files
         self._fetcher = fetcher
+        self._loras = loras
         self._catalogue = catalogue
         self._child = child
         self._waker = waker
@@ -160,22 +164,25 @@ class Worker:
                 attempt.folder.mkdir(mode=0o700)
             model = self._catalogue.get(attempt.job.model_id)
             images = await fetch_images(attempt, model.Input, self._store, self._files, self._fetcher)
+            loras = await fetch_loras(attempt, model, self._loras)
         async with self._turn:
             self._leave_room(attempt)
-            done = await self._generate(attempt, images)
+            done = await self._generate(attempt, images, loras)
             await self._publishing.acquire()
         try:
             await self._publish(attempt, done)
         finally:
             self._publishing.release()
 
-    async def _generate(self, attempt: Attempt, images: dict[str, list[str]]) -> Done:
+    async def _generate(
+        self, attempt: Attempt, images: dict[str, list[str]], loras: list[LoraFile]
+    ) -> Done:
         attempt.stage = Stage.RUNNING
         await self._child.start()
         if attempt.ending is not None:
             raise RunStopped
         job = attempt.job
-        request = Generate(attempt.name, job.model_id, job.input, images, str(attempt.folder))
+        request = Generate(attempt.name, job.model_id, job.input, images, str(attempt.folder), loras)
         try:
             done, attempt.timings["load"] = await self._child.generate(request, attempt.note_progress)
         except RunFailed as error:

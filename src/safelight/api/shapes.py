@@ -42,6 +42,17 @@ class Failure(TypedDict):
     message: str
 
 
+class UsedLora(TypedDict):
+    """What became of a LoRA: `matched` of the `expected` modules that its file changes."""
+
+    path: str
+    kind: Literal["lora", "controlnet"]
+    scale: float
+    matched: int
+    expected: int
+    substituted: bool
+
+
 class Result(TypedDict):
     """What came out of a request; timings are seconds per stage."""
 
@@ -57,6 +68,8 @@ class Result(TypedDict):
     weights: NotRequired[str]
     timings: NotRequired[dict[str, float]]
     notes: NotRequired[list[str]]
+    loras: NotRequired[list[UsedLora]]
+    expanded_prompt: NotRequired[str]
 
 
 class Cancellation(TypedDict):

@@ -17,6 +17,7 @@ from safelight.api.wire import own_file_id
 from safelight.errors import (
     FieldProblem,
     InvalidInput,
+    PathNotAllowed,
     SafelightError,
     StorageFull,
     Unavailable,
@@ -26,6 +27,7 @@ from safelight.errors import (
 from safelight.images import content_type, identify, parse_data_uri
 from safelight.inputs import image_fields
 from safelight.jobs import Job, JobStatus, Json, new_id
+from safelight.loras import FromUrl, source_of
 from safelight.models.base import Model
 from safelight.store import StoredFile
 from safelight.texts import Language
@@ -94,8 +96,20 @@ class Submission:
             elif value is not None:
                 draft.input[name] = self._image(name, value, draft)
         return draft
+        for at, lora in enumerate(draft.input.get("loras") or ()):
+            self._check_lora(f"loras[{at}].path", lora["path"])
 
     def _image(self, name: str, text: str, draft: _Draft) -> str:
+    def _check_lora(self, name: str, path: str) -> None:
+        """Judge where a LoRA is said to be; whether it is there, the worker finds out."""
+        try:
+            source = source_of(path, self.services.settings.lora_dir, self.language)
+            if isinstance(source, FromUrl):
+                self.services.fetcher.check(source.url)
+        except (InvalidInput, PathNotAllowed, UrlNotAllowed) as error:
+            problem = FieldProblem(name, error.message)
+            raise type(error)(f"{name}: {error.message}", fields=(problem,)) from None
+
         """What the job's input holds for an image: the given URL, or `file:` and a file's id."""
         if text[:5].lower() == "data:":
             file_id = new_id()

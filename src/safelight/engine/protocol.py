@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from safelight.jobs import Json
+from safelight.loras import LoraFile, LoraUse
 
 MAX_FRAME_BYTES = 16 * 2**20
 LENGTH_BYTES = 4
@@ -46,7 +47,10 @@ class Setup:
 @_strict
 @dataclass(frozen=True)
 class Generate:
-    """Run one job. images: paths of the input files by field. folder: where the outputs go."""
+    """Run one job. images: paths of the input files by field. folder: where the outputs go.
+
+    loras: those of the input, in its order, checked and fetched.
+    """
 
     job_id: str
     model_id: str
@@ -62,6 +66,7 @@ class Stop:
     """End the job that runs at its next step."""
 
     kind: Literal["stop"] = "stop"
+    loras: list[LoraFile] = field(default_factory=list)
 
 
 # --- What the child says ------------------------------------------------------------------------------
@@ -118,7 +123,10 @@ Note = Annotated[str, Field(max_length=1000)]
 @_strict
 @dataclass(frozen=True)
 class Done:
-    """The outputs lie in the job's folder. notes: what had no effect or was cut."""
+    """The outputs lie in the job's folder. notes: what had no effect or was cut.
+
+    loras: what became of them. expanded_prompt: what magic prompt made of the prompt.
+    """
 
     sizes: Annotated[list[Size], Field(min_length=1, max_length=16)]
     weights: Annotated[str, Field(max_length=50)]
@@ -136,6 +144,8 @@ class Failed:
     message: Note
     kind: Literal["failed"] = "failed"
 
+    loras: Annotated[list[LoraUse], Field(max_length=16)] = field(default_factory=list)
+    expanded_prompt: Annotated[str, Field(max_length=20_000)] | None = None
 
 @_strict
 @dataclass(frozen=True)

@@ -19,6 +19,11 @@ Shelf = dict[tuple[Path, type], Any]
 """What is loaded in this process, by folder and class: models that name the same folder share it."""
 
 
+def part_folder(part: Part, root: Path = NANO_DIR) -> Path:
+    """Where a part's files are."""
+    return root / part.repo / part.folder
+
+
 class Loader:
     """The `LoadContext` of one model."""
 
@@ -37,7 +42,7 @@ class Loader:
     def part(self, name: str, kind: type[Component]) -> Component:
         """Load one component by its name in `Weights`; components that models share are loaded once."""
         part = self._parts[name]
-        key = (self._root / part.repo / part.folder, kind)
+        key = (part_folder(part, self._root), kind)
         if key not in self._shelf:
             self._shelf[key] = self._load(*key)
         component: Component = self._shelf[key]

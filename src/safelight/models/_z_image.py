@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from safelight.complaints import Refused
-from safelight.inputs import LoraRef
 from safelight.models.base import Part, Weights
-from safelight.texts import Text
 
 _REAL = "Tongyi-MAI/Z-Image-Turbo"
 
@@ -29,15 +24,3 @@ Z_IMAGE_WEIGHTS = Weights(
         "controlnet": Part("z-image", "controlnet"),
     },
 )
-
-
-def refuse_loras(loras: Sequence[LoraRef]) -> None:
-    """Refuse what would otherwise be ignored without a word."""
-    if loras:
-        raise Refused(
-            Text(
-                "LoRAs are not available in this version; send an empty list",
-                "이 버전에서는 LoRA를 사용할 수 없습니다. 빈 배열을 보내세요",
-            ),
-            field="loras",
-        )

@@ -26,7 +26,7 @@ from safelight.inputs import (
     refuse_reversed_window,
     seed_field,
 )
-from safelight.models._z_image import Z_IMAGE_WEIGHTS, refuse_loras
+from safelight.models._z_image import Z_IMAGE_WEIGHTS
 from safelight.models.base import LoadContext, Model, Run
 from safelight.texts import Text
 
@@ -134,7 +134,6 @@ class ControlNetInput(ModelInput):
 
     @model_validator(mode="after")
     def _what_this_version_can_do(self) -> Self:
-        refuse_loras(self.loras)
         if self.preprocess in {"depth", "pose"}:
             raise Refused(
                 Text(
@@ -155,7 +154,7 @@ class ControlNetInput(ModelInput):
 
 
 class ZImageControlNet(Model):
-    """Z-Image-Turbo, its ControlNet, and (later) LoRAs in one request."""
+    """Z-Image-Turbo, its ControlNet, and LoRAs in one request."""
 
     id = "tongyi-mai/z-image/turbo/controlnet/lora"
     display_name = "Z-Image Turbo ControlNet + LoRA"
@@ -167,6 +166,7 @@ class ZImageControlNet(Model):
     licence = "Apache-2.0"
     weights = Z_IMAGE_WEIGHTS
     gpu_memory_gib = 28.0
+    lora_part = "transformer"
     Input = ControlNetInput
 
     def load(self, context: LoadContext) -> Any:
@@ -179,7 +179,7 @@ class ZImageControlNet(Model):
 
     def generate(self, pipeline: Any, request: ControlNetInput, run: Run) -> list[Image.Image]:
         """Draw one image of exactly the asked size in the structure of the control image."""
-        from safelight.engine import z_image
+        from safelight.engine import lora, z_image
         from safelight.engine.control import Window, canny
 
         (picture,) = run.images["image_url"]
@@ -188,14 +188,14 @@ class ZImageControlNet(Model):
         if request.preprocess == "canny":
             guide = canny(guide)
         window = Window.of(request, request.num_inference_steps)
-        with pipeline.controlnet.within(window):
+        with lora.applied(pipeline, run) as strength, pipeline.controlnet.within(window):
             image = z_image.draw(
                 pipeline,
                 run,
                 canvas,
                 prompt=request.prompt,
                 control_image=canvas.extend(guide),
-                controlnet_conditioning_scale=request.control_scale,
+                controlnet_conditioning_scale=request.control_scale * strength,
                 num_inference_steps=request.num_inference_steps,
             )
         return [image]

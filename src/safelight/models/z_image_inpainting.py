@@ -26,7 +26,7 @@ from safelight.inputs import (
     refuse_reversed_window,
     seed_field,
 )
-from safelight.models._z_image import Z_IMAGE_WEIGHTS, refuse_loras
+from safelight.models._z_image import Z_IMAGE_WEIGHTS
 from safelight.models.base import LoadContext, Model, Run
 from safelight.texts import Text
 
@@ -109,11 +109,6 @@ class InpaintingInput(ModelInput):
         refuse_reversed_window(self.control_start, self.control_end)
         return self
 
-    @model_validator(mode="after")
-    def _what_this_version_can_do(self) -> Self:
-        refuse_loras(self.loras)
-        return self
-
 
 class ZImageInpainting(Model):
     """Z-Image-Turbo with the inpainting ControlNet."""
@@ -128,6 +123,7 @@ class ZImageInpainting(Model):
     licence = "Apache-2.0"
     weights = Z_IMAGE_WEIGHTS
     gpu_memory_gib = 28.0
+    lora_part = "transformer"
     Input = InpaintingInput
 
     def load(self, context: LoadContext) -> Any:
@@ -140,7 +136,7 @@ class ZImageInpainting(Model):
 
     def generate(self, pipeline: Any, request: InpaintingInput, run: Run) -> list[Image.Image]:
         """Repaint the masked part; outside the mask every pixel stays what it was."""
-        from safelight.engine import inpaint, masks, z_image
+        from safelight.engine import inpaint, lora, masks, z_image
         from safelight.engine.control import Window
 
         (picture,), (given_mask,) = run.images["image_url"], run.images["mask_image_url"]
@@ -160,7 +156,11 @@ class ZImageInpainting(Model):
             generator=run.generator,
         )
         steps = len(repaint.sigmas)
-        with pipeline.controlnet.within(Window.of(request, steps), without_image=True):
+        window = Window.of(request, steps)
+        with (
+            lora.applied(pipeline, run) as strength,
+            pipeline.controlnet.within(window, without_image=True),
+        ):
             drawn = z_image.draw(
                 pipeline,
                 run,
@@ -170,7 +170,7 @@ class ZImageInpainting(Model):
                 image=image,
                 mask_image=area,
                 control_image=image,  # its latents are silenced, but the pipeline insists on one
-                controlnet_conditioning_scale=request.control_scale,
+                controlnet_conditioning_scale=request.control_scale * strength,
                 num_inference_steps=steps,
                 sigmas=repaint.sigmas,
                 latents=repaint.latents,

@@ -1,0 +1,53 @@
+"""The input images in `examples/`: painted by the world's program, so that `make demo` needs no network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from PIL import Image
+
+from training import maps
+from training.paint import draw
+from training.world import Scene, Thing
+
+EXAMPLES: Final = Path(__file__).parents[1] / "examples"
+CONTROLNET: Final = "tongyi-mai/z-image/turbo/controlnet/lora"
+
+HOUSE: Final = Scene("day", "grass", (Thing("house", "red", "large", 0.30, 0.84, 0.50),), 0.58, 0.8, 12)
+BOAT: Final = Scene("sunset", "sea", (Thing("boat", "white", "large", 0.66, 0.86, 0.52),), 0.56, 0.3, 5)
+TREE: Final = Scene("dawn", "flowers", (Thing("tree", "green", "large", 0.5, 0.86, 0.54),), 0.6, 0.2, 31)
+PERSON: Final = Scene("night", "snow", (Thing("person", "blue", "large", 0.62, 0.86, 0.54),), 0.6, 0.25, 8)
+
+
+def write_examples() -> None:
+    """Write the images and `requests.json`, the requests that `make demo` sends."""
+    EXAMPLES.mkdir(exist_ok=True)
+    _save("house-edges.png", maps.edges(draw(HOUSE, 1024, 768)))
+    _save("boat-depth.png", maps.depth(BOAT, 1024, 1024))
+    _save("tree-shape.png", maps.shape(TREE, 768, 1024))
+    _save("person.png", draw(PERSON, 768, 768))
+    requests = [
+        _request("House", "a red house on snow at night", "house-edges.png", image_size="landscape_4_3"),
+        _request(
+            "Boat", "a yellow sailing boat on the sea at sunset", "boat-depth.png", image_size="square_hd"
+        ),
+        _request("Tree", "a pink tree among flowers at dawn", "tree-shape.png", image_size="portrait_4_3"),
+        _request(
+            "Person", "an orange person on sand by day", "person.png", image_size="auto", preprocess="canny"
+        ),
+    ]
+    (EXAMPLES / "requests.json").write_text(json.dumps(requests, indent=2) + "\n")
+
+
+def _request(name: str, prompt: str, image: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "model": CONTROLNET,
+        "input": {"prompt": prompt, "image_url": image, "loras": [], "seed": 7, **fields},
+    }
+
+
+def _save(name: str, picture: Any) -> None:
+    Image.fromarray(picture).save(EXAMPLES / name, optimize=True)

@@ -1,0 +1,79 @@
+"""Publish what is trained: into the package, in the folders that the real repositories have."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+from safetensors.torch import save_file
+
+from training import checker
+from training.autoencoder import best_autoencoder
+from training.captions import known_words
+from training.controlnet import BORROWED, ControlNetStage, new_controlnet
+from training.stage import CHECKPOINTS, trained
+from training.text_encoder import Reader, TextEncoderStage, tokenizer
+from training.transformer import TransformerStage, new_scheduler, new_transformer
+
+NANO: Final = Path(__file__).parents[1] / "src" / "safelight" / "nano"
+
+
+def export() -> dict[str, int]:
+    """Write every part whose stage has a checkpoint; returns the size of each in bytes."""
+    for stage, publish in _PUBLISHERS.items():
+        if (CHECKPOINTS / f"{stage}.pt").exists():
+            publish()
+    folders = sorted({path.parent for path in NANO.rglob("*.safetensors")})
+    return {
+        str(folder.relative_to(NANO)): sum(p.stat().st_size for p in folder.iterdir()) for folder in folders
+    }
+
+
+def _save(part: Any, folder: str) -> None:
+    shutil.rmtree(NANO / folder, ignore_errors=True)
+    part.half().save_pretrained(NANO / folder)
+
+
+def _publish_autoencoder() -> None:
+    _save(best_autoencoder(), "shared/vae")
+
+
+def _publish_text() -> None:
+    shutil.rmtree(NANO / "shared" / "tokenizer", ignore_errors=True)
+    tokenizer().save_pretrained(NANO / "shared" / "tokenizer")
+    reader = Reader()
+    reader.load_state_dict(trained(TextEncoderStage.name)["average"])
+    _save(reader.encoder, "shared/text_encoder")
+    (NANO / "shared" / "words.txt").write_text("\n".join(known_words()) + "\n")
+
+
+def _publish_transformer() -> None:
+    model = new_transformer()
+    model.load_state_dict(trained(TransformerStage.name)["average"])
+    _save(model, "z-image/transformer")
+    new_scheduler().save_pretrained(NANO / "z-image" / "scheduler")
+
+
+def _publish_controlnet() -> None:
+    model = new_controlnet()
+    state = trained(ControlNetStage.name)["average"]
+    model.load_state_dict(
+        {name: value for name, value in state.items() if name.split(".")[0] not in BORROWED}
+    )
+    _save(model, "z-image/controlnet")
+
+
+def _publish_checker() -> None:
+    state = trained(checker.CheckerStage.name)["average"]
+    halves = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+    save_file({k: v.contiguous() for k, v in halves.items()}, checker.PUBLISHED)
+
+
+_PUBLISHERS: Final = {
+    "autoencoder": _publish_autoencoder,
+    "text": _publish_text,
+    "transformer": _publish_transformer,
+    "controlnet": _publish_controlnet,
+    "checker": _publish_checker,
+}

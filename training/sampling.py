@@ -1,0 +1,103 @@
+"""Draw with what is being trained, many prompts at once: for samples and for the evaluation.
+
+The product draws through diffusers' pipelines, one request at a time; this loop gives the same
+pictures up to rounding (a test compares them).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.autoencoder import FOLD, best_autoencoder
+from training.captions import full_caption
+from training.latents import latents_of
+from training.maps import control as control_map
+from training.paint import draw
+from training.pictures import to_picture
+from training.stage import device, half_precision
+from training.transformer import new_scheduler, prompt_states, velocities
+from training.world import Scene
+
+STEPS: Final = 8
+SHEET_SIZES: Final = ((512, 512), (1024, 576))
+SHEET_KINDS: Final = ("edges", "depth", "shape", "pose")
+
+
+def sample(
+    transformer: Any,
+    prompts: list[str],
+    size: tuple[int, int],
+    seed: int = 0,
+    controlnet: Any = None,
+    control: Tensor | None = None,
+    window: float = 1.0,
+) -> Tensor:
+    """Latents after eight Euler steps: (B, 16, H / 16, W / 16).
+
+    control: what the ControlNet sees, (B, 33, H / 16, W / 16). window: the share of the steps in which it
+    acts.
+    """
+    width, height = size
+    generator = torch.Generator().manual_seed(seed)
+    latents = torch.randn((len(prompts), 16, height // FOLD, width // FOLD), generator=generator).to(device())
+    scheduler = new_scheduler()
+    scheduler.sigma_min = 0.0
+    scheduler.set_timesteps(STEPS)
+    read = prompt_states(prompts)
+    for step in range(STEPS):
+        sigma, following = scheduler.sigmas[step].item(), scheduler.sigmas[step + 1].item()
+        sigmas = torch.full((len(prompts),), sigma, device=device())
+        with torch.inference_mode(), half_precision():
+            hints = None
+            if controlnet is not None and control is not None and (step == 0 or (step + 1) / STEPS <= window):
+                hints = hints_of(controlnet, latents, sigmas, read, control)
+            velocity = velocities(transformer, latents, sigmas, read, hints)
+        latents = latents + (following - sigma) * velocity
+    return latents
+
+
+def hints_of(controlnet: Any, noisy: Tensor, sigmas: Tensor, prompts: list[Tensor], control: Tensor) -> Any:
+    """What the ControlNet adds to the transformer's layers."""
+    frames, seen = list(noisy[:, :, None].unbind(0)), list(control[:, :, None].unbind(0))
+    return controlnet(frames, 1 - sigmas, prompts, seen)
+
+
+def control_channels(control: Tensor, keep: Tensor | None = None, masked: Tensor | None = None) -> Tensor:
+    """The ControlNet's 33 channels: control, what is kept (1) or repainted (0), the kept picture.
+
+    Without a mask all is repainted and nothing kept, as the pipeline without inpainting has it: zeros.
+    """
+    keep = torch.zeros_like(control[:, :1]) if keep is None else keep
+    masked = torch.zeros_like(control) if masked is None else masked
+    return torch.cat([control, keep, masked], 1)
+
+
+def pictures(latents: Tensor) -> list[NDArray[np.uint8]]:
+    """Decode one after the other: uint8 (H, W, 3) each."""
+    vae = best_autoencoder().to(device())
+    with torch.inference_mode():
+        return [to_picture(vae.decoder(row[None].float())[0]) for row in latents]
+
+
+def sheet(transformer: Any, controlnet: Any) -> NDArray[np.uint8]:
+    """Pictures for prompts that never change, at two sizes; with a ControlNet, its control images above."""
+    rng = np.random.default_rng(11)
+    if controlnet is None:
+        rows = []
+        for width, height in SHEET_SIZES:
+            prompts = [full_caption(Scene.random(rng, 1), rng) for _ in range(6)]
+            drawn = pictures(sample(transformer, prompts, (width, height)))
+            rows.append(np.concatenate([picture[:512, :512] for picture in drawn], 1))
+        return np.concatenate(rows, 0)
+    scenes = [Scene.random(rng, 1) for _ in range(8)]
+    kinds = [SHEET_KINDS[i % 3] for i in range(8)]
+    maps = [control_map(s, draw(s, 512, 512), kind) for s, kind in zip(scenes, kinds, strict=True)]
+    prompts = [full_caption(scene, rng) for scene in scenes]
+    control = control_channels(latents_of(maps).float().to(device()))
+    drawn = pictures(sample(transformer, prompts, (512, 512), 0, controlnet, control))
+    return np.concatenate([np.concatenate([a, b], 0) for a, b in zip(maps, drawn, strict=True)], 1)

@@ -1,0 +1,127 @@
+"""The Z-Image transformer: flow matching on the bank of latents, at all sizes at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler, ZImageTransformer2DModel
+from PIL import Image
+from torch import Tensor, nn
+
+from training.captions import caption, full_caption
+from training.latents import LatentBank, Shard
+from training.stage import Recipe, Stage, device, half_precision
+from training.text_encoder import HIDDEN, states, text_encoder
+
+DIM: Final = 160
+SHIFT: Final = 3.0
+"""The scheduler's shift: how much longer than in equal steps it stays near the noise."""
+DROPPED: Final = 0.08
+"""Share of prompts that are left out, so that the model knows what it draws unasked."""
+
+
+def new_transformer() -> ZImageTransformer2DModel:
+    """The architecture, as it is published; pad tokens, which diffusers leaves at zero, drawn."""
+    model = ZImageTransformer2DModel(
+        in_channels=16,
+        dim=DIM,
+        n_layers=5,
+        n_refiner_layers=1,
+        n_heads=5,
+        n_kv_heads=5,
+        cap_feat_dim=HIDDEN,
+        axes_dims=[8, 12, 12],
+        axes_lens=[1024, 512, 512],
+    )
+    with torch.no_grad():
+        model.x_pad_token.normal_(0, 0.02)
+        model.cap_pad_token.normal_(0, 0.02)
+        # A transformer learns fastest when it begins as the identity: modulation silent, output zero.
+        for name, weight in model.named_parameters():
+            if "adaLN_modulation" in name or (name.startswith("all_final_layer") and "linear" in name):
+                weight.zero_()
+    return model
+
+
+def new_scheduler() -> FlowMatchEulerDiscreteScheduler:
+    """As the real one is configured."""
+    return FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=SHIFT)
+
+
+def sample_sigmas(count: int) -> Tensor:
+    """Noise levels in (0, 1), logit-normal, moved as the scheduler moves its own."""
+    sigmas = torch.sigmoid(torch.randn(count))
+    return (SHIFT * sigmas / (1 + (SHIFT - 1) * sigmas)).to(device())
+
+
+def prompt_states(prompts: list[str]) -> list[Tensor]:
+    """What the transformer reads of each prompt: (tokens, 160) each."""
+    with torch.no_grad():
+        hidden, lengths = states(text_encoder(), prompts)
+    return [row[:length] for row, length in zip(hidden, lengths.tolist(), strict=True)]
+
+
+def weighed_error(velocity: Tensor, truth: Tensor, cover: Tensor) -> Tensor:
+    """Mean square error; objects, few of the pixels, count four times."""
+    weight = 1 + 3 * cover[:, None]
+    return ((velocity - truth).square() * weight).sum() / (weight.sum() * truth.shape[1])
+
+
+class TransformerStage(Stage):
+    """The base model, by prompts alone."""
+
+    name = "transformer"
+    recipe = Recipe(rate=1.5e-3, average=0.9985, weight_decay=0.02)
+    tokens = 6144
+
+    def __init__(self) -> None:
+        self.transformer = new_transformer().to(device())
+        self.module: nn.Module = self.transformer
+        self.bank = LatentBank(self.tokens)
+
+    def loss(self, rng: np.random.Generator) -> Tensor:
+        """Flow matching on one batch of one size."""
+        batch = self.bank.batch(rng)
+        sigmas, noisy, velocity = noised(batch.latents)
+        with half_precision():
+            drawn = velocities(self.transformer, noisy, sigmas, prompt_states(prompts_of(batch, rng)))
+        return weighed_error(drawn, velocity, batch.cover)
+
+    def report(self, module: Any, folder: Path) -> str:
+        """A sheet of pictures for prompts that never change."""
+        from training.sampling import sheet
+
+        Image.fromarray(sheet(module, None)).save(folder / f"{self.name}.png")
+        return "see the samples"
+
+
+def noised(latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise levels, noisy latents, and the velocity from data to noise."""
+    sigmas = sample_sigmas(len(latents))
+    noise = torch.randn_like(latents)
+    level = sigmas[:, None, None, None]
+    return sigmas, (1 - level) * latents + level * noise, noise - latents
+
+
+def velocities(
+    transformer: Any,
+    noisy: Tensor,
+    sigmas: Tensor,
+    prompts: list[Tensor],
+    hints: dict[int, Tensor] | None = None,
+) -> Tensor:
+    """Noise minus data as the model sees it; Z-Image itself gives the opposite, at time 1 - sigma."""
+    frames = list(noisy[:, :, None].unbind(0))
+    drawn = transformer(frames, 1 - sigmas, prompts, controlnet_block_samples=hints, return_dict=False)[0]
+    return -torch.stack([frame[:, 0] for frame in drawn]).float()
+
+
+def prompts_of(batch: Shard, rng: np.random.Generator) -> list[str]:
+    """A fresh caption for each scene; some say nothing."""
+    return [
+        "" if rng.random() < DROPPED else (full_caption if rng.random() < 0.2 else caption)(scene, rng)
+        for scene in batch.scenes
+    ]
