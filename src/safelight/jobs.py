@@ -68,18 +68,17 @@ class Report:
 
     seed: the one used. weights: which weights drew (`nano`, `real`). timings: seconds per stage.
     notes: plain sentences on what had no effect or was cut. loras: what became of each, as JSON objects.
-    expanded_prompt: what magic prompt made of the prompt. backend: for models that have several, which drew.
+    expanded_prompt: what magic prompt made of the prompt.
     """
 
     seed: int
     weights: str
     timings: dict[str, float]
     notes: tuple[str, ...] = ()
-
-
     loras: tuple[Json, ...] = ()
     expanded_prompt: str | None = None
-    backend: str | None = None
+
+
 @dataclass(frozen=True)
 class Job:
     """One submitted request and all that is known of it. Times are in UTC."""

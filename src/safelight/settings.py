@@ -64,6 +64,11 @@ class Settings(BaseSettings):
         1, ge=0, le=64, description="Workers that serve starts for each GPU, else for the CPU; 0: none."
     )
     models_dir: Path | None = Field(None, description="A folder of your own model files; see adding-a-model.")
+    lora_dir: Path | None = Field(
+        None, description="A folder of LoRA files that requests may name by path; none: local paths are off."
+    )
+    lora_cache_gb: float = Field(20, gt=0, description="How much fetched LoRA files may take up, in GB.")
+    hub_url: str = Field("https://huggingface.co", description="The hub that owner/repo refers to.")
     fetch_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="host:port, comma-separated: private hosts that may be fetched from, http included."
     )
@@ -72,11 +77,6 @@ class Settings(BaseSettings):
     @classmethod
     def _expanded(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else value
-    lora_dir: Path | None = Field(
-        None, description="A folder of LoRA files that requests may name by path; none: local paths are off."
-    )
-    lora_cache_gb: float = Field(20, gt=0, description="How much fetched LoRA files may take up, in GB.")
-    hub_url: str = Field("https://huggingface.co", description="The hub that owner/repo refers to.")
 
     @field_validator("data_dir", mode="after")
     @classmethod

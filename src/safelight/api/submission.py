@@ -95,11 +95,10 @@ class Submission:
                 ]
             elif value is not None:
                 draft.input[name] = self._image(name, value, draft)
-        return draft
         for at, lora in enumerate(draft.input.get("loras") or ()):
             self._check_lora(f"loras[{at}].path", lora["path"])
+        return draft
 
-    def _image(self, name: str, text: str, draft: _Draft) -> str:
     def _check_lora(self, name: str, path: str) -> None:
         """Judge where a LoRA is said to be; whether it is there, the worker finds out."""
         try:
@@ -110,6 +109,7 @@ class Submission:
             problem = FieldProblem(name, error.message)
             raise type(error)(f"{name}: {error.message}", fields=(problem,)) from None
 
+    def _image(self, name: str, text: str, draft: _Draft) -> str:
         """What the job's input holds for an image: the given URL, or `file:` and a file's id."""
         if text[:5].lower() == "data:":
             file_id = new_id()

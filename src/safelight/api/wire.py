@@ -113,12 +113,12 @@ def _report(job: Job) -> Json:
         "timings": report.timings,
         "notes": list(report.notes),
     }
-
     if report.loras:
         answer["loras"] = list(report.loras)
     if report.expanded_prompt is not None:
         answer["expanded_prompt"] = report.expanded_prompt
     return answer
+
 
 def timestamp(moment: datetime) -> str:
     """ISO 8601 in UTC, to the millisecond: `2026-11-21T08:15:00.123Z`."""

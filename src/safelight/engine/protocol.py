@@ -57,6 +57,7 @@ class Generate:
     input: Json
     images: dict[str, list[str]]
     folder: str
+    loras: list[LoraFile] = field(default_factory=list)
     kind: Literal["generate"] = "generate"
 
 
@@ -66,7 +67,6 @@ class Stop:
     """End the job that runs at its next step."""
 
     kind: Literal["stop"] = "stop"
-    loras: list[LoraFile] = field(default_factory=list)
 
 
 # --- What the child says ------------------------------------------------------------------------------
@@ -132,6 +132,8 @@ class Done:
     weights: Annotated[str, Field(max_length=50)]
     generate_s: float
     notes: Annotated[list[Note], Field(max_length=50)]
+    loras: Annotated[list[LoraUse], Field(max_length=16)] = field(default_factory=list)
+    expanded_prompt: Annotated[str, Field(max_length=20_000)] | None = None
     kind: Literal["done"] = "done"
 
 
@@ -144,8 +146,6 @@ class Failed:
     message: Note
     kind: Literal["failed"] = "failed"
 
-    loras: Annotated[list[LoraUse], Field(max_length=16)] = field(default_factory=list)
-    expanded_prompt: Annotated[str, Field(max_length=20_000)] | None = None
 
 @_strict
 @dataclass(frozen=True)
