@@ -247,6 +247,12 @@ class DeadlineExceeded(JobFailure):
     code = "deadline_exceeded"
 
 
+class UpstreamFailed(JobFailure):
+    """The API that draws for this model failed."""
+
+    code = "upstream_failed"
+
+
 class InternalError(JobFailure):
     """The model raised an unexpected error; the server's log has the details."""
 

@@ -14,6 +14,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from safelight.texts import Language
+
 MAX_ATTEMPTS = 3
 
 Json = dict[str, Any]
@@ -68,7 +70,7 @@ class Report:
 
     seed: the one used. weights: which weights drew (`nano`, `real`). timings: seconds per stage.
     notes: plain sentences on what had no effect or was cut. loras: what became of each, as JSON objects.
-    expanded_prompt: what magic prompt made of the prompt.
+    expanded_prompt: what magic prompt made of the prompt. backend: for models that have several, which drew.
     """
 
     seed: int
@@ -77,11 +79,15 @@ class Report:
     notes: tuple[str, ...] = ()
     loras: tuple[Json, ...] = ()
     expanded_prompt: str | None = None
+    backend: str | None = None
 
 
 @dataclass(frozen=True)
 class Job:
-    """One submitted request and all that is known of it. Times are in UTC."""
+    """One submitted request and all that is known of it. Times are in UTC.
+
+    language: the one the request was made in. upstream_task: what an attempt has begun at an upstream.
+    """
 
     id: str
     account_id: str
@@ -101,6 +107,8 @@ class Job:
     deadline_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    language: Language = Language.EN
+    upstream_task: str | None = None
 
 
 def new_id() -> str:

@@ -50,7 +50,7 @@ ADD = Statement(
     sa.insert(jobs).returning(jobs.c.seq),
     columns=(
         *("id", "account_id", "model_id", "input", "status", "attempt", "cost"),
-        *("cancel_requested", "heartbeats", "deadline_at", "created_at"),
+        *("cancel_requested", "heartbeats", "deadline_at", "created_at", "language"),
     ),
 )
 
@@ -90,6 +90,10 @@ HEARTBEAT = Statement(
         progress_steps=sa.func.coalesce(bindparam("steps", type_=sa.Integer), jobs.c.progress_steps),
     )
     .returning(jobs.c.cancel_requested)
+)
+
+NOTE_UPSTREAM = Statement(
+    sa.update(jobs).where(_ours).values(upstream_task=bindparam("task")).returning(jobs.c.status)
 )
 
 CANCEL = Statement(

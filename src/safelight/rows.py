@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from safelight.jobs import Job, JobError, JobStatus, Json, Output, Progress, Report
+from safelight.texts import Language
 
 
 def row_of(job: Job) -> Json:
@@ -21,6 +22,7 @@ def row_of(job: Job) -> Json:
         "heartbeats": 0,
         "deadline_at": job.deadline_at,
         "created_at": job.created_at,
+        "language": job.language,
     }
 
 
@@ -45,6 +47,8 @@ def job_of(row: Any) -> Job:
         deadline_at=row.deadline_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        language=Language(row.language),
+        upstream_task=row.upstream_task,
     )
 
 

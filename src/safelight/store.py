@@ -107,6 +107,10 @@ class Store:
         )
         return dict(zip(jobs, leases, strict=True))
 
+    async def note_upstream(self, job: Job, task: str) -> bool:
+        """Remember what this attempt has begun at an upstream. False: the job is no longer ours."""
+        return await self._database.change(Call(queries.NOTE_UPSTREAM, {**_held(job), "task": task})) is not None
+
     async def complete(
         self, job: Job, outputs: Sequence[StoredFile], shown: Sequence[Output], report: Report
     ) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Dialect
 
 from safelight.jobs import JobStatus
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration. A database that is there already is opened without importing Alembic."""
 
 IN_QUEUE = sa.text("status = 'in_queue'")
@@ -116,6 +116,8 @@ jobs = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("started_at", UtcDateTime),
     sa.Column("finished_at", UtcDateTime),
+    sa.Column("language", sa.Text, nullable=False, server_default="en"),
+    sa.Column("upstream_task", sa.Text),
     sa.CheckConstraint(f"status IN ({', '.join(repr(str(status)) for status in JobStatus)})", "jobs_status"),
     sqlite_autoincrement=True,
 )

@@ -77,6 +77,7 @@ class Submission:
             attempt=0,
             created_at=datetime.now(UTC),
             cost=self.model.price,
+            language=self.language,
         )
         files = await self._store(draft.uploads, job)
         await self.services.store.add(job, files)

@@ -115,6 +115,8 @@ def _report(job: Job) -> Json:
     }
     if report.loras:
         answer["loras"] = list(report.loras)
+    if report.backend is not None:
+        answer["backend"] = report.backend
     if report.expanded_prompt is not None:
         answer["expanded_prompt"] = report.expanded_prompt
     return answer
