@@ -266,6 +266,13 @@ def image_fields(input_class: type[ModelInput]) -> Mapping[str, ImageReference]:
     return {name: mark for name, mark in found.items() if mark}
 
 
+def image_rules(input_class: type[ModelInput], name: str) -> tuple[Validation, ...]:
+    """The rules that a field publishes for its images."""
+    extra: Any = input_class.model_fields[name].json_schema_extra
+    rules: tuple[Validation, ...] = extra["shown"].validations
+    return rules
+
+
 def _image_mark(metadata: Sequence[Any]) -> ImageReference | None:
     return next((mark for mark in metadata if isinstance(mark, ImageReference)), None)
 

@@ -7,15 +7,17 @@ from pathlib import Path
 
 from safelight.attempt import Attempt
 from safelight.engine.weights import part_folder
-from safelight.errors import FetchFailed
+from safelight.errors import FetchFailed, FileTooLarge, InvalidImage
 from safelight.fetch import Fetcher
 from safelight.files import FileStore
+from safelight.image_rules import MEGABYTE, check_image, file_rule
 from safelight.images import MAX_IMAGE_BYTES
-from safelight.inputs import ModelInput, image_fields
+from safelight.inputs import ModelInput, Validation, image_fields, image_rules
 from safelight.lora_library import LoraLibrary, linear_modules
 from safelight.loras import LoraFile
 from safelight.models.base import Model
 from safelight.store import Store
+from safelight.texts import Language
 
 FILE_SCHEME = "file:"
 """How an accepted input names a stored file: `file:<id>`."""
@@ -26,21 +28,36 @@ async def fetch_images(
 ) -> dict[str, list[str]]:
     """The paths of a job's input images by field; those with a URL are fetched into the attempt's folder.
 
-    Raises UrlNotAllowed, FetchFailed and the like: the job fails.
+    Raises UrlNotAllowed, FetchFailed, InvalidImage and the like: the job fails.
     """
     found: dict[str, list[str]] = {}
     for name in image_fields(input_class):
         value = attempt.job.input.get(name) or []
         addresses = [value] if isinstance(value, str) else value
         found[name] = []
+        rules = image_rules(input_class, name)
         for index, address in enumerate(addresses):
             if address.startswith(FILE_SCHEME):
                 path = await _stored(address.removeprefix(FILE_SCHEME), attempt.job.account_id, store, files)
             else:
                 path = attempt.folder / f"{name}.{index}"
-                await fetcher.fetch(address, path, MAX_IMAGE_BYTES)
+                await _fetch(address, path, rules, attempt.job.language, fetcher)
+            await asyncio.to_thread(check_image, path, rules, attempt.job.language)
             found[name].append(str(path))
     return found
+
+
+async def _fetch(
+    address: str, path: Path, rules: tuple[Validation, ...], language: Language, fetcher: Fetcher
+) -> None:
+    """Fetch an image; where a rule bounds its file, no more than that."""
+    bound = file_rule(rules)
+    try:
+        await fetcher.fetch(address, path, bound.value * MEGABYTE if bound else MAX_IMAGE_BYTES)
+    except FileTooLarge:
+        if bound is None:
+            raise
+        raise InvalidImage(bound.error.within(language)) from None
 
 
 async def fetch_loras(attempt: Attempt, model: Model, library: LoraLibrary) -> list[LoraFile]:
