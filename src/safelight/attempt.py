@@ -14,9 +14,10 @@ from safelight.jobs import Job, Progress
 
 
 class Stage(Enum):
-    """Where an attempt is: before, in or after the child."""
+    """Where an attempt is: before, in or after the child, or with an upstream before that."""
 
     PREPARING = auto()
+    ELSEWHERE = auto()
     RUNNING = auto()
     FINISHING = auto()
 
@@ -31,7 +32,7 @@ class Ending(Enum):
 
 @dataclass(eq=False)
 class Attempt:
-    """A claimed job on its way through a worker. timings: seconds per stage."""
+    """A claimed job on its way through a worker. timings: seconds per stage. drawn_by: an upstream's name."""
 
     job: Job
     folder: Path
@@ -41,6 +42,7 @@ class Attempt:
     timings: dict[str, float] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
     waits_for_child: bool = True
+    drawn_by: str | None = None
 
     @property
     def name(self) -> str:

@@ -22,11 +22,14 @@ from safelight.logs import configure_log
 from safelight.lora_cache import LoraCache
 from safelight.lora_library import LoraLibrary
 from safelight.models import load_catalogue
+from safelight.models.wan_image_to_image import WanImageToImage
 from safelight.scratch import scratch_folder
 from safelight.settings import PREFIX, Settings
 from safelight.store import Store
+from safelight.upstream import Upstream
 from safelight.waiting import backoff, unless
 from safelight.wake import open_waker
+from safelight.wan_api import WanApi
 from safelight.worker import Pace, Worker
 
 log = structlog.get_logger(__name__)
@@ -63,12 +66,13 @@ async def run_worker(settings: Settings) -> None:
                 files=LocalFiles(settings.files_dir),
                 fetcher=fetcher,
                 loras=lora_library(settings, fetcher),
-                catalogue=load_catalogue(settings.models_dir),
+                catalogue=load_catalogue(settings.models_dir, asks_upstreams=settings.asks_wan),
                 child=Child(
                     Setup(settings.device, str(settings.models_dir) if settings.models_dir else None)
                 ),
                 waker=waker,
                 scratch=scratch,
+                upstreams=open_upstreams(settings, fetcher),
             )
             await worker.run(stop, at_once)
     finally:
@@ -80,6 +84,14 @@ def lora_library(settings: Settings, fetcher: Fetcher) -> LoraLibrary:
     """Where this machine's workers get LoRAs from."""
     cache = LoraCache(settings.data_dir / "loras", int(settings.lora_cache_gb * 10**9))
     return LoraLibrary(cache, fetcher, hub_url=settings.hub_url, lora_dir=settings.lora_dir)
+
+
+def open_upstreams(settings: Settings, fetcher: Fetcher) -> dict[str, Upstream]:
+    """What draws elsewhere with this operator's keys, by model id."""
+    if not settings.asks_wan:
+        return {}
+    assert settings.wan_api_key is not None  # noqa: S101 - the settings were checked
+    return {WanImageToImage.id: WanApi(settings.wan_base_url, settings.wan_api_key, fetcher)}
 
 
 async def _open_database(url: str, stop: asyncio.Event) -> Database | None:
@@ -206,6 +218,9 @@ def worker_environment(settings: Settings) -> dict[str, str]:
         "DEVICE": settings.device,
         "MODELS_DIR": str(settings.models_dir) if settings.models_dir else "",
         "FETCH_ALLOW": ",".join(settings.fetch_allow),
+        "WAN_BACKEND": settings.wan_backend.value,
+        "WAN_BASE_URL": settings.wan_base_url,
+        "WAN_API_KEY": settings.wan_api_key.get_secret_value() if settings.wan_api_key else "",
     }
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return others | {PREFIX + name: value for name, value in given.items() if value}

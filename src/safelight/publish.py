@@ -15,7 +15,9 @@ from safelight.engine.protocol import BrokenProtocol, Done, Size, read_pixels
 from safelight.errors import InternalError
 from safelight.files import FileStore
 from safelight.jobs import Job, Output, Report, new_id
+from safelight.models.base import Model
 from safelight.store import StoredFile
+from safelight.upstream import LOCAL, UPSTREAM
 
 DEFAULT_FORMAT = "png"
 """For models whose input has no `output_format`."""
@@ -57,15 +59,16 @@ def records(job: Job, outputs: list[Output]) -> list[StoredFile]:
     ]
 
 
-def report(attempt: Attempt, done: Done) -> Report:
+def report(attempt: Attempt, done: Done, model: Model) -> Report:
     """How the outputs came about. Timings are in seconds, rounded to a tenth of a millisecond."""
     timings = {stage: round(seconds, 4) for stage, seconds in attempt.timings.items()}
     seed = attempt.job.input.get("seed") or 0
     return Report(
         seed=seed,
-        weights=done.weights,
+        weights=attempt.drawn_by or done.weights,
         timings=timings,
         notes=tuple(done.notes),
         loras=tuple(asdict(use) for use in done.loras),
         expanded_prompt=done.expanded_prompt,
+        backend=(UPSTREAM if attempt.drawn_by else LOCAL) if model.upstream else None,
     )

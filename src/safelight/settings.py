@@ -10,9 +10,9 @@ import os
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -33,6 +33,14 @@ class WeightsChoice(StrEnum):
     AUTO = "auto"
     NANO = "nano"
     REAL = "real"
+
+
+class WanBackend(StrEnum):
+    """What draws for Wan 2.6. `auto` is its vendor's API where there is a key for it, else the stand-in."""
+
+    AUTO = "auto"
+    LOCAL = "local"
+    UPSTREAM = "upstream"
 
 
 class Settings(BaseSettings):
@@ -73,6 +81,16 @@ class Settings(BaseSettings):
         (), description="host:port, comma-separated: private hosts that may be fetched from, http included."
     )
 
+    wan_backend: WanBackend = Field(
+        WanBackend.AUTO,
+        description="What draws Wan 2.6: upstream, local, or auto (upstream where it has a key).",
+    )
+    wan_api_key: SecretStr | None = Field(None, description="Your key for the API of Wan's vendor.")
+    wan_base_url: str = Field(
+        "https://dashscope-intl.aliyuncs.com/api/v1",
+        description="That API's address: regions have their own.",
+    )
+
     @field_validator("data_dir", "models_dir", "lora_dir")
     @classmethod
     def _expanded(cls, value: Path | None) -> Path | None:
@@ -99,7 +117,7 @@ class Settings(BaseSettings):
             raise ValueError("must start with postgresql:// or sqlite:///")
         return value
 
-    @field_validator("public_url", "base_url", "hub_url")
+    @field_validator("public_url", "base_url", "hub_url", "wan_base_url")
     @classmethod
     def _an_http_url(cls, value: str) -> str:
         if value and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
@@ -151,6 +169,24 @@ class Settings(BaseSettings):
         folder = Path(flag or os.environ.get(PREFIX + "DATA_DIR") or "~/.safelight").expanduser()
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, folder / CONFIG_NAME)
 
+    @field_validator("wan_api_key")
+    @classmethod
+    def _a_key_for_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not re.fullmatch(r"[!-~]{1,500}", value.get_secret_value()):
+            raise ValueError("must be printable characters without spaces")
+        return value
+
+    @model_validator(mode="after")
+    def _a_key_for_the_upstream(self) -> Self:
+        if self.wan_backend is WanBackend.UPSTREAM and not self.wan_api_key:
+            raise ValueError("WAN_BACKEND: upstream needs SAFELIGHT_WAN_API_KEY; auto and local do not")
+        return self
+
+    @property
+    def asks_wan(self) -> bool:
+        """Whether Wan's own API draws for it."""
+        return bool(self.wan_api_key) and self.wan_backend is not WanBackend.LOCAL
+
     @property
     def database(self) -> str:
         """The database's URL, with the default filled in."""
@@ -187,8 +223,11 @@ def read_settings(**flags: Any) -> Settings:
 
 
 def _complaint(problem: Any) -> str:
+    message = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:  # of several settings together: it names them
+        return PREFIX + str(message)
     name = PREFIX + "_".join(str(part) for part in problem["loc"][:1]).upper()
     if problem["type"] == "extra_forbidden":
         known = ", ".join(sorted(Settings.model_fields))
         return f"{problem['loc'][0]} in {CONFIG_NAME} is no setting; known are {known}"
-    return f"{name}: {problem['msg'].removeprefix('Value error, ')}"
+    return f"{name}: {message}"

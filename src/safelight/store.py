@@ -109,7 +109,8 @@ class Store:
 
     async def note_upstream(self, job: Job, task: str) -> bool:
         """Remember what this attempt has begun at an upstream. False: the job is no longer ours."""
-        return await self._database.change(Call(queries.NOTE_UPSTREAM, {**_held(job), "task": task})) is not None
+        noted = Call(queries.NOTE_UPSTREAM, {**_held(job), "task": task})
+        return await self._database.change(noted) is not None
 
     async def complete(
         self, job: Job, outputs: Sequence[StoredFile], shown: Sequence[Output], report: Report

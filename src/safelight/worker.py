@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -19,22 +19,27 @@ import structlog
 from safelight import publish
 from safelight.attempt import Attempt, Ending, Stage
 from safelight.engine.parent import Child, ChildDied, ChildNotStarted, RunFailed, RunStopped
-from safelight.engine.protocol import Done, Generate
+from safelight.engine.protocol import Decode, Done, Generate, Size
 from safelight.errors import InternalError, SafelightError, StorageFull, Unavailable
 from safelight.fetch import Fetcher
 from safelight.files import FileStore, disk_errors
 from safelight.jobs import Job, JobError
 from safelight.logs import whereabouts
 from safelight.lora_library import LoraLibrary
-from safelight.loras import LoraFile
 from safelight.models import Catalogue
+from safelight.models.base import Model
 from safelight.prepare import fetch_images, fetch_loras
 from safelight.store import Lease, Store
+from safelight.upstream import Order, Upstream
 from safelight.waiting import backoff, unless
 from safelight.wake import Waker
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+
+
+MAX_ELSEWHERE = 4
+"""Jobs of upstreams that a worker waits for at once, beside the one in its child."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,10 @@ class Worker:
         child: Child,
         waker: Waker,
         scratch: Path,
+        upstreams: Mapping[str, Upstream] | None = None,
         pace: Pace | None = None,
     ) -> None:
+        """upstreams: by model id, what draws for it in place of the child."""
         self.id = worker_id
         self._store = store
         self._files = files
@@ -73,6 +80,7 @@ class Worker:
         self._child = child
         self._waker = waker
         self._scratch = scratch
+        self._upstreams = upstreams or {}
         self._pace = pace or Pace()
         self._attempts: set[Attempt] = set()
         self._room = asyncio.Semaphore(1)  # for one attempt that is not yet in the child
@@ -103,7 +111,7 @@ class Worker:
         while await unless(stop, self._ready_to_claim()):
             try:
                 await self._child.start()
-                job = await self._store.claim(self.id, self._catalogue.runnable_ids())
+                job = await self._store.claim(self.id, self._claimable_ids())
             except (ChildNotStarted, *_NOT_NOW) as error:
                 log.warning("cannot_claim", worker_id=self.id, reason=str(error))
                 self._room.release()
@@ -115,6 +123,12 @@ class Worker:
             else:
                 self._room.release()
                 await unless(stop, self._waker.wait(self._pace.poll_s))
+
+    def _claimable_ids(self) -> list[str]:
+        """The models whose next job could begin now."""
+        waiting = sum(attempt.stage is Stage.ELSEWHERE for attempt in self._attempts)
+        known = self._catalogue.runnable_ids()
+        return [name for name in known if waiting < MAX_ELSEWHERE or name not in self._upstreams]
 
     async def _ready_to_claim(self) -> None:
         """Wait for the child to take the attempt before, and after trouble a while longer."""
@@ -165,24 +179,42 @@ class Worker:
             model = self._catalogue.get(attempt.job.model_id)
             images = await fetch_images(attempt, model.Input, self._store, self._files, self._fetcher)
             loras = await fetch_loras(attempt, model, self._loras)
+        job, folder = attempt.job, str(attempt.folder)
+        request: Generate | Decode = Generate(attempt.name, job.model_id, job.input, images, folder, loras)
+        if upstream := self._upstreams.get(model.id):
+            request = await self._draw_elsewhere(attempt, upstream, model, images)
         async with self._turn:
             self._leave_room(attempt)
-            done = await self._generate(attempt, images, loras)
+            done = await self._generate(attempt, request)
             await self._publishing.acquire()
         try:
             await self._publish(attempt, done)
         finally:
             self._publishing.release()
 
-    async def _generate(
-        self, attempt: Attempt, images: dict[str, list[str]], loras: list[LoraFile]
-    ) -> Done:
+    async def _draw_elsewhere(
+        self, attempt: Attempt, upstream: Upstream, model: Model, images: dict[str, list[str]]
+    ) -> Decode:
+        """Have an upstream draw, beside whatever the child does; what is left to do then is decoding."""
+        attempt.stage = Stage.ELSEWHERE
+        self._leave_room(attempt)
+        job, picture = attempt.job, attempt.folder / "drawn"
+
+        async def remember(task: str) -> None:
+            await self._surely(lambda: self._store.note_upstream(job, task))
+
+        with attempt.timed("upstream"):
+            await upstream.draw(Order(job.input, images, job.upstream_task, remember), picture)
+        attempt.drawn_by = upstream.name
+        size = model.output_size(model.Input.accepted(job.input))
+        assert size is not None  # noqa: S101 - no upstream draws at a size that its input does not say
+        return Decode(attempt.name, str(picture), str(attempt.folder), Size(*size))
+
+    async def _generate(self, attempt: Attempt, request: Generate | Decode) -> Done:
         attempt.stage = Stage.RUNNING
         await self._child.start()
         if attempt.ending is not None:
             raise RunStopped
-        job = attempt.job
-        request = Generate(attempt.name, job.model_id, job.input, images, str(attempt.folder), loras)
         try:
             done, attempt.timings["load"] = await self._child.generate(request, attempt.note_progress)
         except RunFailed as error:
@@ -194,7 +226,7 @@ class Worker:
     async def _publish(self, attempt: Attempt, done: Done) -> None:
         outputs = await publish.store_outputs(attempt, done, self._files)
         stored = publish.records(attempt.job, outputs)
-        report = publish.report(attempt, done)
+        report = publish.report(attempt, done, self._catalogue.get(attempt.job.model_id))
         kept = await self._surely(lambda: self._store.complete(attempt.job, stored, outputs, report))
         if not kept and not await self._surely(lambda: self._is_recorded(attempt.job, outputs[0].file_id)):
             log.warning("output_dropped", job_id=attempt.job.id, attempt=attempt.job.attempt)
@@ -239,7 +271,7 @@ class Worker:
         if attempt.ending is not None:
             return
         attempt.ending = why
-        if attempt.stage is Stage.PREPARING and attempt.task is not None:
+        if attempt.stage in {Stage.PREPARING, Stage.ELSEWHERE} and attempt.task is not None:
             attempt.task.cancel()
         elif attempt.stage is Stage.RUNNING:
             await self._child.stop(attempt.name)

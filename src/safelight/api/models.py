@@ -50,10 +50,14 @@ async def catalogue(request: Request) -> Response:
     include_schema = flag(request, "include_schema")
     limit = whole_number(request, "limit", 20, 1, 100)
     offset = whole_number(request, "offset", 0, 0, MAX_OFFSET)
-    found = [model for model in services(request).catalogue.all() if _is_wanted(model, request)]
+    known = services(request).catalogue
+    found = [model for model in known.all() if _is_wanted(model, request)]
     page = found[offset : offset + limit]
     chosen = language(request)
-    entries = [catalogue_entry(model, chosen, include_schema=include_schema) for model in page]
+    entries = [
+        catalogue_entry(model, chosen, known.weights_of(model), include_schema=include_schema)
+        for model in page
+    ]
     return json_answer(catalogue_page(entries, len(found)))
 
 
@@ -67,8 +71,10 @@ async def categories(request: Request) -> Response:
 @router.get("/v1/models/{model_id:path}", **documented(Entry, "models", _MODEL_ID, LANG))
 async def one_model(request: Request) -> Response:
     """Show one model with its schemas."""
-    model = services(request).catalogue.get(request.path_params["model_id"])
-    return json_answer(catalogue_entry(model, language(request), include_schema=True))
+    known = services(request).catalogue
+    model = known.get(request.path_params["model_id"])
+    entry = catalogue_entry(model, language(request), known.weights_of(model), include_schema=True)
+    return json_answer(entry)
 
 
 def _is_wanted(model: Model, request: Request) -> bool:

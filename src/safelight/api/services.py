@@ -38,7 +38,7 @@ class Services:
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open the database (creating it where it is missing) and what stands on it; close it at the end."""
-    catalogue = load_catalogue(settings.models_dir)
+    catalogue = load_catalogue(settings.models_dir, asks_upstreams=settings.asks_wan)
     files = LocalFiles(settings.files_dir)
     async with AsyncExitStack() as opened:
         database = await Database.open(settings.database)

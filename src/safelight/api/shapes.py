@@ -70,6 +70,7 @@ class Result(TypedDict):
     notes: NotRequired[list[str]]
     loras: NotRequired[list[UsedLora]]
     expanded_prompt: NotRequired[str]
+    backend: NotRequired[Literal["local", "upstream"]]
 
 
 class Cancellation(TypedDict):

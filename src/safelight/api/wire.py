@@ -144,8 +144,8 @@ def identity_of(account: Account) -> Json:
 # --- Catalogue ----------------------------------------------------------------------------------------
 
 
-def catalogue_entry(model: Model, language: Language, *, include_schema: bool) -> Json:
-    """One model as the catalogue shows it."""
+def catalogue_entry(model: Model, language: Language, weights: str | None, *, include_schema: bool) -> Json:
+    """One model as the catalogue shows it. weights: what would draw now; None: nothing here can."""
     entry: Json = {
         "model_id": model.id,
         "display_name": model.display_name,
@@ -155,8 +155,8 @@ def catalogue_entry(model: Model, language: Language, *, include_schema: bool) -
         "base_price_usd": float(model.price),
         "price_unit": "output",
         "pricing_note": model.pricing_note.within(language),
-        "weights": "nano" if model.is_ready() else None,
-        "ready": model.is_ready(),
+        "weights": weights,
+        "ready": weights is not None,
         "licence": model.licence,
     }
     if include_schema:

@@ -19,6 +19,7 @@ from safelight.engine.protocol import (
     LENGTH_BYTES,
     Begun,
     BrokenProtocol,
+    Decode,
     FromChild,
     Generate,
     Ready,
@@ -51,7 +52,7 @@ def main() -> NoReturn:
         runner.warm_up()
     while True:
         request = parent.requests.get()
-        assert isinstance(request, Generate)  # noqa: S101 - the parent says nothing else
+        assert isinstance(request, Generate | Decode)  # noqa: S101 - the parent says nothing else
         parent.send(Begun())
         parent.send(runner.run(request))
 
@@ -60,7 +61,7 @@ class Parent:
     """The pipes to the parent process, and a thread that listens even while the main thread computes."""
 
     def __init__(self) -> None:
-        self.requests: queue.SimpleQueue[Setup | Generate] = queue.SimpleQueue()
+        self.requests: queue.SimpleQueue[Setup | Generate | Decode] = queue.SimpleQueue()
         self.has_asked = threading.Event()
         self._stop = threading.Event()
         self._incoming, self._outgoing = _take_over_pipes()
@@ -91,7 +92,7 @@ class Parent:
                 else:
                     self._stop.clear()
                     self.requests.put(message)
-                    if isinstance(message, Generate):
+                    if not isinstance(message, Setup):
                         self.has_asked.set()
         _end()
 

@@ -17,6 +17,7 @@ from safelight.engine.protocol import (
     LENGTH_BYTES,
     Begun,
     BrokenProtocol,
+    Decode,
     Done,
     Failed,
     FromChild,
@@ -104,7 +105,7 @@ class Child:
                 await self._start()
 
     async def generate(
-        self, request: Generate, on_progress: Callable[[Progress], None]
+        self, request: Generate | Decode, on_progress: Callable[[Progress], None]
     ) -> tuple[Done, float]:
         """Run one job on a started child. Returns what it made, and the seconds that loading took.
 
@@ -158,7 +159,7 @@ class Child:
         self.confined = isinstance(ready, Ready) and ready.confined
         log.info("child_ready", pid=self.pid, confined=self.confined)
 
-    async def _begin(self, request: Generate) -> None:
+    async def _begin(self, request: Generate | Decode) -> None:
         """Have the child take the job; one that had died before it was asked is replaced."""
         try:
             await self._ask(request)
@@ -167,7 +168,7 @@ class Child:
             await self.start()
             await self._ask(request)
 
-    async def _ask(self, request: Generate) -> None:
+    async def _ask(self, request: Generate | Decode) -> None:
         await self._send(request)
         # It may just be loading a model on its own.
         if not isinstance(await self._receive(self._patience.load_s), Begun):

@@ -31,6 +31,15 @@ class BrokenProtocol(Exception):
     """The other process closed its end, or said something that is no message."""
 
 
+@_strict
+@dataclass(frozen=True)
+class Size:
+    """Width and height of one output, in pixels."""
+
+    width: Annotated[int, Field(ge=1, le=16_384)]
+    height: Annotated[int, Field(ge=1, le=16_384)]
+
+
 # --- What the parent says -----------------------------------------------------------------------------
 
 
@@ -59,6 +68,18 @@ class Generate:
     folder: str
     loras: list[LoraFile] = field(default_factory=list)
     kind: Literal["generate"] = "generate"
+
+
+@_strict
+@dataclass(frozen=True)
+class Decode:
+    """Turn a picture that was drawn elsewhere into pixels of this size: the parent decodes nothing."""
+
+    job_id: str
+    path: str
+    folder: str
+    size: Size
+    kind: Literal["decode"] = "decode"
 
 
 @_strict
@@ -108,15 +129,6 @@ class Step:
     kind: Literal["step"] = "step"
 
 
-@_strict
-@dataclass(frozen=True)
-class Size:
-    """Width and height of one output, in pixels."""
-
-    width: Annotated[int, Field(ge=1, le=16_384)]
-    height: Annotated[int, Field(ge=1, le=16_384)]
-
-
 Note = Annotated[str, Field(max_length=1000)]
 
 
@@ -155,7 +167,7 @@ class Stopped:
     kind: Literal["stopped"] = "stopped"
 
 
-FromParent = Setup | Generate | Stop
+FromParent = Setup | Generate | Decode | Stop
 FromChild = Ready | Begun | Loaded | Step | Done | Failed | Stopped
 
 FROM_PARENT: TypeAdapter[FromParent] = TypeAdapter(Annotated[FromParent, Field(discriminator="kind")])

@@ -15,6 +15,7 @@ from PIL import Image
 
 from safelight import images
 from safelight.engine.protocol import (
+    Decode,
     Done,
     Failed,
     FromChild,
@@ -54,18 +55,18 @@ class Runner:
         self._shelf: Shelf = {}
 
     def warm_up(self) -> None:
-        """Load the first model that has weights, before a job asks for it."""
+        """Load the first model whose weights are here, before a job asks for it."""
         for model in self._catalogue.all():
-            if model.has_engine() and model.weights.nano:
+            if model.is_ready() and model.weights.nano:
                 # What is wrong with it is told to the job that asks for it.
                 with contextlib.suppress(Exception):
                     self._loaded(model)
                 return
 
-    def run(self, request: Generate) -> Done | Failed | Stopped:
+    def run(self, request: Generate | Decode) -> Done | Failed | Stopped:
         """Run one job to its end, whatever that is."""
         try:
-            return self._generate(request)
+            return _decoded(request) if isinstance(request, Decode) else self._generate(request)
         except RunStopped:
             return Stopped()
         except SafelightError as error:
@@ -130,6 +131,19 @@ class Runner:
             note=notes.append,
             loras=request.loras,
         )
+
+
+def _decoded(request: Decode) -> Done:
+    """Leave the pixels of a picture that was drawn elsewhere, scaled where it has another size."""
+    started_s = time.monotonic()
+    picture = images.decode(Path(request.path))
+    asked = (request.size.width, request.size.height)
+    notes = []
+    if picture.size != asked:
+        notes.append("It was drawn at {}×{} pixels and scaled to the asked size.".format(*picture.size))
+        picture = picture.resize(asked, Image.Resampling.LANCZOS)
+    pixels_path(Path(request.folder), 0).write_bytes(picture.tobytes())
+    return Done([request.size], "", time.monotonic() - started_s, notes)
 
 
 def _checked(outputs: Any, asked: tuple[int, int] | None) -> list[Image.Image]:

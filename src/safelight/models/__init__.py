@@ -21,9 +21,11 @@ from safelight.models.base import Model
 class Catalogue:
     """The models by their id."""
 
-    def __init__(self, models: Iterable[Model]) -> None:
+    def __init__(self, models: Iterable[Model], *, asks_upstreams: bool = False) -> None:
+        """asks_upstreams: what can be drawn by somebody else's API is drawn there."""
         self._models = {model.id: model for model in models}
-        self._runnable_ids = tuple(model.id for model in self.all() if model.is_ready())
+        self._asks_upstreams = asks_upstreams
+        self._runnable_ids = tuple(model.id for model in self.all() if self.weights_of(model))
 
     def all(self) -> tuple[Model, ...]:
         """Every model, in the order of their ids."""
@@ -37,18 +39,25 @@ class Catalogue:
         known = ", ".join(near) or "see GET /v1/models"
         raise ModelNotFound(f"There is no such model. Nearest: {known}.")
 
+    def weights_of(self, model: Model) -> str | None:
+        """What would draw for a model now: weights of this installation, or an upstream; None: nothing."""
+        if self._asks_upstreams and model.upstream:
+            return model.upstream
+        return "nano" if model.is_ready() else None
+
     def runnable_ids(self) -> tuple[str, ...]:
         """The ids of the models that can run here."""
         return self._runnable_ids
 
 
-def load_catalogue(models_dir: Path | None = None) -> Catalogue:
+def load_catalogue(models_dir: Path | None = None, *, asks_upstreams: bool = False) -> Catalogue:
     """Read the models that ship with Safelight and those in an operator's folder.
 
     Raises SettingsError for a file of that folder that cannot be read as a model.
     """
     modules = [*_shipped_modules(), *(_own_modules(models_dir) if models_dir else ())]
-    return Catalogue(model() for module in modules for model in _models_of(module))
+    found = (model() for module in modules for model in _models_of(module))
+    return Catalogue(found, asks_upstreams=asks_upstreams)
 
 
 def _shipped_modules() -> Iterator[ModuleType]:

@@ -116,6 +116,8 @@ class Model:
     lora_part: ClassVar[str | None] = None
     """The part that LoRAs change, by its name in `weights`."""
     Input: ClassVar[type[ModelInput]]
+    upstream: ClassVar[str] = ""
+    """What draws for it in somebody else's API, where the operator has a key for that; empty: nothing."""
 
     def load(self, context: LoadContext) -> Any:
         """Build the pipeline from its parts."""

@@ -156,6 +156,7 @@ class WanImageToImage(Model):
     )
     gpu_memory_gib = 14.0
     Input = WanInput
+    upstream = "wan2.6-image"
 
     def output_size(self, request: Any) -> tuple[int, int]:
         """The size that stands in the request."""
