@@ -116,10 +116,11 @@ class LatentBank:
 def _plan(rounds: int) -> Iterator[tuple[str, tuple[int, int], int]]:
     number = 0
     for round_ in range(rounds):
-        for (width, height), share in SHARES.items():
-            for part in range(share):
-                yield f"{width}x{height}-{round_:02}-{part:02}", (width, height), number
-                number += 1
+        for part in range(max(SHARES.values())):
+            for (width, height), share in SHARES.items():
+                if part < share:
+                    yield f"{width}x{height}-{round_:02}-{part:02}", (width, height), number
+                    number += 1
 
 
 def _make(size: tuple[int, int], rng: np.random.Generator) -> Shard:
