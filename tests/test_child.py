@@ -39,7 +39,7 @@ from safelight.texts import NOTHING
 class Eager(Model):
     id = "a/eager"
     display_name, description, categories, licence = "Eager", NOTHING, ("text-to-image",), "Apache-2.0"
-    weights = Weights(real={}, nano={"unet": Part("a", "b")})
+    weights = Weights(real={}, nano={"unet": Part(str(Path(__file__).parent), "")})
     gpu_memory_gib = 0.0
     Input = ModelInput
 

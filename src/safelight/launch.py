@@ -218,9 +218,9 @@ def worker_environment(settings: Settings) -> dict[str, str]:
         "DEVICE": settings.device,
         "MODELS_DIR": str(settings.models_dir) if settings.models_dir else "",
         "FETCH_ALLOW": ",".join(settings.fetch_allow),
-        "WAN_BACKEND": settings.wan_backend.value,
-        "WAN_BASE_URL": settings.wan_base_url,
-        "WAN_API_KEY": settings.wan_api_key.get_secret_value() if settings.wan_api_key else "",
     }
+    if settings.asks_wan and settings.wan_api_key:
+        given["WAN_API_KEY"] = settings.wan_api_key.get_secret_value()
+        given["WAN_BASE_URL"] = settings.wan_base_url
     others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return others | {PREFIX + name: value for name, value in given.items() if value}
