@@ -115,7 +115,6 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     (CONTROLNET, {"loras": ["a/b"]}, "loras[0]", "must be an object"),
     (CONTROLNET, {"preprocess": "depth"}, "preprocess", "use none or canny"),
     (CONTROLNET, {"preprocess": "hed"}, "preprocess", "must be one of none, canny, depth, pose"),
-    (CONTROLNET, {"enable_prompt_expansion": True}, "enable_prompt_expansion", "not available"),
     (CONTROLNET, {"enable_prompt_expansion": 1}, "enable_prompt_expansion", "must be true or false; got 1"),
     (CONTROLNET, {"image_size": "huge"}, "image_size", "must be one of square_hd, square,"),
     (CONTROLNET, {"output_format": "gif"}, "output_format", 'must be one of jpeg, png, webp; got "gif"'),

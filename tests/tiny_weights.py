@@ -23,7 +23,8 @@ SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
     "{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
 )
 DIM, HEADS, TEXT_DIM = 64, 4, 32
 
@@ -70,6 +71,7 @@ def _text_encoder() -> Qwen3Model:
             num_key_value_heads=2,
             head_dim=8,
             max_position_embeddings=2048,
+            tie_word_embeddings=True,
         )
     )
 

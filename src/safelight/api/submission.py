@@ -76,7 +76,7 @@ class Submission:
             status=JobStatus.IN_QUEUE,
             attempt=0,
             created_at=datetime.now(UTC),
-            cost=self.model.price,
+            cost=self.model.cost_of(draft.input),
             language=self.language,
         )
         files = await self._store(draft.uploads, job)

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 Component = TypeVar("Component")
 
-Shelf = dict[tuple[Path, type], Any]
+WORDS = Path("shared", "words.txt")
+
+ShelfKey = tuple[Path, type]
+Shelf = dict[ShelfKey, Any]
 """What is loaded in this process, by folder and class: models that name the same folder share it."""
 
 
@@ -25,13 +28,14 @@ def part_folder(part: Part, root: Path = NANO_DIR) -> Path:
 
 
 class Loader:
-    """The `LoadContext` of one model."""
+    """The `LoadContext` of one model. used: what it has taken off the shelf."""
 
     def __init__(self, parts: Mapping[str, Part], device: str, shelf: Shelf, root: Path = NANO_DIR) -> None:
         self._parts = parts
         self._device = device
         self._shelf = shelf
         self._root = root
+        self.used: set[ShelfKey] = set()
 
     @property
     def device(self) -> torch.device:
@@ -39,12 +43,23 @@ class Loader:
         torch = prepared_torch()
         return torch.device(choose_device(self._device))  # type: ignore[no-any-return]
 
+    @property
+    def known_words(self) -> frozenset[str] | None:
+        """The words that nano weights were trained on; None: these weights know all of them."""
+        path = self._root / WORDS
+        return frozenset(path.read_text().split()) if path.is_file() else None
+
+    def has(self, name: str) -> bool:
+        """Whether these weights have a part of that name."""
+        return name in self._parts
+
     def part(self, name: str, kind: type[Component]) -> Component:
         """Load one component by its name in `Weights`; components that models share are loaded once."""
         part = self._parts[name]
         key = (part_folder(part, self._root), kind)
         if key not in self._shelf:
             self._shelf[key] = self._load(*key)
+        self.used.add(key)
         component: Component = self._shelf[key]
         return component
 

@@ -13,6 +13,7 @@ from transformers import Qwen2Tokenizer, Qwen3Model
 
 from safelight.engine.canvas import Canvas, asked_size, working_size
 from safelight.engine.control import WindowedControlNet
+from safelight.engine.little_world import note_strange_words
 from safelight.models.base import LoadContext, Run
 
 MAX_TOKENS = 512
@@ -73,6 +74,7 @@ def draw(
         run.on_step(step + 1, steps)
         return tensors
 
+    note_strange_words(run, arguments["prompt"])
     if is_cut(pipeline, arguments["prompt"]):
         run.note(f"The prompt was cut after {MAX_TOKENS} tokens.")
     with torch.inference_mode():

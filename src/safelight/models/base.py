@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Component = TypeVar("Component")
 
+MAGIC_PROMPT_PRICE = Decimal("0.0025")
+"""In US dollars, as the schemas' descriptions say."""
+
 NANO_DIR = Path(__file__).parents[1] / "nano"
 """Where the nano weights that ship with Safelight are."""
 
@@ -55,6 +58,15 @@ class LoadContext(Protocol):
     @property
     def device(self) -> torch.device:
         """Where the components are put."""
+        ...
+
+    @property
+    def known_words(self) -> frozenset[str] | None:
+        """The words that the weights were trained on; None: there is no such bound."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Whether these weights have a part of that name."""
         ...
 
     def part(self, name: str, kind: type[Component]) -> Component:
@@ -130,6 +142,11 @@ class Model:
     def output_size(self, request: Any) -> tuple[int, int] | None:
         """The size in pixels that a validated input asks for; None: the input images decide."""
         return PIXELS.get(getattr(request, "image_size", ""))
+
+    def cost_of(self, request: Mapping[str, Any]) -> Decimal:
+        """What a settled input costs, in US dollars."""
+        magic = request.get("enable_prompt_expansion") or request.get("prompt_extend")
+        return self.price + (MAGIC_PROMPT_PRICE if magic else 0)
 
     @classmethod
     def has_engine(cls) -> bool:

@@ -142,14 +142,6 @@ class ControlNetInput(ModelInput):
                 ),
                 field="preprocess",
             )
-        if self.enable_prompt_expansion:
-            raise Refused(
-                Text(
-                    "is not available in this version; send false",
-                    "이 버전에서는 사용할 수 없습니다. false를 보내세요",
-                ),
-                field="enable_prompt_expansion",
-            )
         return self
 
 
@@ -179,7 +171,7 @@ class ZImageControlNet(Model):
 
     def generate(self, pipeline: Any, request: ControlNetInput, run: Run) -> list[Image.Image]:
         """Draw one image of exactly the asked size in the structure of the control image."""
-        from safelight.engine import lora, z_image
+        from safelight.engine import expansion, lora, z_image
         from safelight.engine.control import Window, canny
 
         (picture,) = run.images["image_url"]
@@ -187,13 +179,16 @@ class ZImageControlNet(Model):
         guide = picture.resize(canvas.asked, Resampling.LANCZOS)
         if request.preprocess == "canny":
             guide = canny(guide)
+        prompt = request.prompt
+        if request.enable_prompt_expansion:
+            prompt = expansion.expand_prompt(pipeline, run, prompt)
         window = Window.of(request, request.num_inference_steps)
         with lora.applied(pipeline, run) as strength, pipeline.controlnet.within(window):
             image = z_image.draw(
                 pipeline,
                 run,
                 canvas,
-                prompt=request.prompt,
+                prompt=prompt,
                 control_image=canvas.extend(guide),
                 controlnet_conditioning_scale=request.control_scale * strength,
                 num_inference_steps=request.num_inference_steps,

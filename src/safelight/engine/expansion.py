@@ -1,0 +1,76 @@
+"""Magic prompt: a longer prompt, written by the text encoder that is loaded anyway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import GenerationConfig
+
+from safelight.engine.language_model import as_language_model
+from safelight.engine.little_world import strange_words
+from safelight.models.base import Run
+
+_INSTRUCTION = (
+    "Rewrite the user's prompt for an image generator in one paragraph of at most 120 words. Keep everything "
+    "that it names, in its colours, numbers and places, and every word in quotation marks; add concrete "
+    "visual detail, light and composition. Answer in the prompt's language, with the new prompt and nothing "
+    "else."
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an encoder is asked. sampled: words are drawn, with the run's seed; else the likeliest."""
+
+    instruction: str
+    max_new_tokens: int
+    sampled: bool
+
+
+REAL = Recipe(_INSTRUCTION, max_new_tokens=300, sampled=True)
+NANO = Recipe("", max_new_tokens=128, sampled=False)
+"""Trained to answer a short caption with a long one: it needs no instruction and understands none."""
+
+
+def expand_prompt(pipeline: Any, run: Run, prompt: str) -> str:
+    """Make more of a prompt, and put that into the result.
+
+    A prompt that nano weights do not know stays as it is: they would replace it by something that they do.
+    """
+    words = run.context.known_words
+    if words is not None and strange_words(prompt, words):
+        run.note("Magic prompt left the prompt as it is, because nano weights do not know all of it.")
+        expanded = prompt
+    else:
+        recipe = REAL if words is None else NANO
+        expanded = _answer(pipeline, recipe, prompt, run.seed) or prompt
+    run.report.expanded_prompt = expanded
+    return expanded
+
+
+def _answer(pipeline: Any, recipe: Recipe, prompt: str, seed: int) -> str:
+    """What the encoder says to a prompt. The random numbers of the process stay as they are."""
+    tokenizer = pipeline.tokenizer
+    messages = [{"role": "user", "content": prompt}]
+    if recipe.instruction:
+        messages.insert(0, {"role": "system", "content": recipe.instruction})
+    text = tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
+    )
+    device = pipeline.text_encoder.device
+    given = tokenizer(text, return_tensors="pt").to(device)
+    options: dict[str, Any] = {"temperature": 0.7, "top_p": 0.8, "top_k": 20} if recipe.sampled else {}
+    how = GenerationConfig(
+        max_new_tokens=recipe.max_new_tokens,
+        do_sample=recipe.sampled,
+        eos_token_id=tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"]),
+        pad_token_id=tokenizer.convert_tokens_to_ids("<|endoftext|>"),
+        **options,
+    )
+    with torch.inference_mode(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        out = as_language_model(pipeline.text_encoder).generate(**given, generation_config=how)
+    answer: str = tokenizer.decode(out[0, given.input_ids.shape[1] :], skip_special_tokens=True)
+    return answer.strip()
