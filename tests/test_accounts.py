@@ -99,6 +99,24 @@ async def test_a_revoked_key_is_refused_like_an_unknown_one(database):
         await Accounts(database).authenticate("k" * 32)
 
 
+async def test_requests_of_one_turn_share_one_look_and_the_next_turn_looks_again(database, monkeypatch):
+    keys, looks, rows = Accounts(database), [], database.rows
+
+    async def counted(*asked):
+        looks.append(asked)
+        return await rows(*asked)
+
+    monkeypatch.setattr(database, "rows", counted)
+    for _ in range(5):
+        await keys.authenticate("k" * 32)
+    assert len(looks) == 1
+    revoked = sa.update(api_keys).values(revoked_at=datetime.now(UTC))
+    await database.write(lambda connection: connection.execute(revoked))
+    await asyncio.sleep(0)
+    with pytest.raises(Unauthorized):
+        await keys.authenticate("k" * 32)
+
+
 async def test_the_database_keeps_no_key(database):
     key = "k" * 32
     row = await database.read(lambda connection: connection.execute(sa.select(api_keys)).one())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -55,6 +56,26 @@ async def test_many_notices_wake_once(pair):
     start = time.monotonic()
     await worker.wait(0.1)
     assert time.monotonic() - start >= 0.1
+
+
+async def test_what_is_notified_after_the_first_knock_of_a_turn_is_knocked_for(tmp_path):
+    api = SocketWaker(tmp_path / "safelight.db")
+    api._folder.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(api._folder / "listener"))
+        listener.settimeout(5)
+        await api.notify()
+        assert listener.recv(1) == b"!"
+        for _ in range(50):  # Of the same turn: a worker may have looked in between.
+            await api.notify()
+        await asyncio.sleep(0)
+        assert listener.recv(1) == b"!"
+        await asyncio.sleep(0.05)
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.recv(1)
+    shutil.rmtree(api._folder)
+    await api.close()
 
 
 async def test_without_notice_the_timeout_wakes(pair):

@@ -5,6 +5,7 @@ A key is 256 random bits, shown once; the database keeps its SHA-256 and a short
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import re
@@ -47,6 +48,7 @@ class Accounts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._seen_this_turn: dict[bytes, Account] = {}
 
     async def has_owner(self) -> bool:
         """Whether the owner's account is there."""
@@ -58,14 +60,26 @@ class Accounts:
         await self._database.write(lambda connection: _ensure_owner(connection, key))
 
     async def authenticate(self, token: str) -> Account:
-        """Return the account of a key. Raises Unauthorized, the same for an unknown and a revoked one."""
+        """Return the account of a key. Raises Unauthorized, the same for an unknown and a revoked one.
+
+        Requests that arrive together with the same key are answered by one look into the database: what it
+        found is forgotten at the next turn of the event loop, so a revoked key is refused at once.
+        """
         if not KEY.fullmatch(token):
             raise Unauthorized
         digest = hashlib.sha256(token.encode()).digest()
+        if account := self._seen_this_turn.get(digest):
+            return account
         for row in await self._database.rows(_KEYS, {"prefix": token[:PREFIX_LENGTH]}):
             if hmac.compare_digest(row.sha256, digest):
-                return Account(row.id, row.email, row.unmetered)
+                return self._remember(digest, Account(row.id, row.email, row.unmetered))
         raise Unauthorized
+
+    def _remember(self, digest: bytes, account: Account) -> Account:
+        if not self._seen_this_turn:
+            asyncio.get_running_loop().call_soon(self._seen_this_turn.clear)
+        self._seen_this_turn[digest] = account
+        return account
 
 
 def _ensure_owner(connection: Connection, key: str) -> None:

@@ -11,7 +11,6 @@ import errno
 import os
 import re
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -75,7 +74,8 @@ class LocalFiles:
     def free_bytes(self) -> int:
         """How many bytes can still be stored."""
         with disk_errors():
-            return shutil.disk_usage(self.folder).free
+            found = os.statvfs(self.folder)
+            return found.f_bavail * found.f_frsize
 
     def _put(self, path: Path, data: bytes) -> None:
         partial = self._partial / f"{path.name}.{secrets.token_hex(8)}"

@@ -62,9 +62,26 @@ class SocketWaker:
         self._sender = _datagram_socket()
         self._listener: socket.socket | None = None
         self._woken = asyncio.Event()
+        self._has_knocked = False
+        self._knock_again = False
 
     async def notify(self) -> None:
-        """See Waker.notify."""
+        """See Waker.notify. What is notified in one turn of the event loop makes two knocks at most."""
+        if self._has_knocked:
+            self._knock_again = True
+            return
+        self._has_knocked = True
+        asyncio.get_running_loop().call_soon(self._end_turn)
+        self._knock_everywhere()
+
+    def _end_turn(self) -> None:
+        self._has_knocked = False
+        if self._knock_again:
+            # Whoever woke at the first knock may have looked before the last commit of the turn.
+            self._knock_again = False
+            self._knock_everywhere()
+
+    def _knock_everywhere(self) -> None:
         with suppress(OSError):
             if _is_private(self._folder):
                 for name in os.listdir(self._folder):
