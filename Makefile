@@ -21,9 +21,10 @@ setup: $(VENV)/.ready ## Make the virtual environment and install
 $(VENV)/.ready: pyproject.toml constraints-cpu.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) $(TORCH) --editable . --group dev
+	@echo "Installing into $(VENV); the first time this takes some minutes."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --quiet $(CONSTRAINTS) $(TORCH) --editable . --group dev
 	@touch $@
 
 check: setup ## Lint, types and import contracts
