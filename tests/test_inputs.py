@@ -113,7 +113,6 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     (CONTROLNET, {"loras": [{"path": "a/b", "scale": 1e308}]}, "loras[0].scale", "must be between 0 and 4"),
     (CONTROLNET, {"loras": [{"path": "a/b", "strength": 1}]}, "loras[0].strength", "path, scale"),
     (CONTROLNET, {"loras": ["a/b"]}, "loras[0]", "must be an object"),
-    (CONTROLNET, {"preprocess": "depth"}, "preprocess", "use none or canny"),
     (CONTROLNET, {"preprocess": "hed"}, "preprocess", "must be one of none, canny, depth, pose"),
     (CONTROLNET, {"enable_prompt_expansion": 1}, "enable_prompt_expansion", "must be true or false; got 1"),
     (CONTROLNET, {"image_size": "huge"}, "image_size", "must be one of square_hd, square,"),

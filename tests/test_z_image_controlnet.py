@@ -4,8 +4,9 @@ import torch
 from diffusers import ZImageControlNetModel, ZImageControlNetPipeline, ZImagePipeline
 from PIL import Image, ImageDraw
 
-from safelight.engine.control import Window, canny
+from safelight.engine.control import Window
 from safelight.engine.parent import Child
+from safelight.engine.preprocess import canny
 from safelight.engine.protocol import Generate, Setup, read_pixels
 from safelight.engine.runner import RunStopped
 from safelight.engine.weights import Loader

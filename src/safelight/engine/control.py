@@ -1,4 +1,4 @@
-"""Control of Z-Image: in which steps the ControlNet speaks, and what it is shown."""
+"""Control of Z-Image: in which steps the ControlNet speaks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-import cv2
-import numpy as np
 from diffusers import ZImageControlNetModel
-from PIL import Image
-
-CANNY_LOW = 100
-CANNY_HIGH = 200
 
 
 class ControlRequest(Protocol):
@@ -91,9 +85,3 @@ class WindowedControlNet(ZImageControlNetModel):  # type: ignore[misc]
             control_context = control_context.clone()
             control_context[:, : x[0].shape[0]] = 0
         return super().forward(x, t, cap_feats, control_context, **options)
-
-
-def canny(image: Image.Image) -> Image.Image:
-    """The edges of an RGB image, white on black, in the same size and mode."""
-    edges = cv2.Canny(cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2GRAY), CANNY_LOW, CANNY_HIGH)
-    return Image.fromarray(cv2.cvtColor(edges, cv2.COLOR_GRAY2RGB))

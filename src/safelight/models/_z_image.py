@@ -14,6 +14,9 @@ Z_IMAGE_WEIGHTS = Weights(
         "vae": Part(_REAL, "vae"),
         "scheduler": Part(_REAL, "scheduler"),
         "controlnet": Part("alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union-2.1", ""),
+        "depth": Part("depth-anything/Depth-Anything-V2-Small-hf", ""),
+        "pose": Part("usyd-community/vitpose-base-simple", ""),
+        "person_detector": Part("PekingU/rtdetr_r50vd_coco_o365", ""),
     },
     nano={
         "transformer": Part("z-image", "transformer"),
@@ -22,5 +25,8 @@ Z_IMAGE_WEIGHTS = Weights(
         "vae": Part("shared", "vae"),
         "scheduler": Part("z-image", "scheduler"),
         "controlnet": Part("z-image", "controlnet"),
+        "depth": Part("preprocess", "depth"),
+        "pose": Part("preprocess", "pose"),
     },
+    optional=frozenset({"depth", "pose"}),
 )

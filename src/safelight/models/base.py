@@ -41,14 +41,19 @@ class Part:
 
 @dataclass(frozen=True)
 class Weights:
-    """Where a model's components come from, by the pipeline's own component names."""
+    """Where a model's components come from, by the pipeline's own component names.
+
+    optional: those that only some requests need.
+    """
 
     real: Mapping[str, Part]
     nano: Mapping[str, Part] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
 
     def missing_nano(self) -> tuple[str, ...]:
-        """The folders of the nano weights that this installation lacks."""
-        folders = [Path(part.repo, part.folder) for part in self.nano.values()]
+        """The folders of the nano weights that this installation lacks and cannot do without."""
+        needed = [part for name, part in self.nano.items() if name not in self.optional]
+        folders = [Path(part.repo, part.folder) for part in needed]
         return tuple(str(folder) for folder in folders if not (NANO_DIR / folder).is_dir())
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from PIL.Image import Resampling
 from pydantic import model_validator
 
-from safelight.complaints import Refused
 from safelight.inputs import (
     LORAS_DESCRIPTION,
     LORAS_TITLE,
@@ -132,18 +131,6 @@ class ControlNetInput(ModelInput):
         refuse_reversed_window(self.control_start, self.control_end)
         return self
 
-    @model_validator(mode="after")
-    def _what_this_version_can_do(self) -> Self:
-        if self.preprocess in {"depth", "pose"}:
-            raise Refused(
-                Text(
-                    f"{self.preprocess} is not available in this version; use none or canny",
-                    f"이 버전에서는 {self.preprocess}을(를) 사용할 수 없습니다. none 또는 canny를 사용하세요",
-                ),
-                field="preprocess",
-            )
-        return self
-
 
 class ZImageControlNet(Model):
     """Z-Image-Turbo, its ControlNet, and LoRAs in one request."""
@@ -172,13 +159,12 @@ class ZImageControlNet(Model):
     def generate(self, pipeline: Any, request: ControlNetInput, run: Run) -> list[Image.Image]:
         """Draw one image of exactly the asked size in the structure of the control image."""
         from safelight.engine import expansion, lora, z_image
-        from safelight.engine.control import Window, canny
+        from safelight.engine.control import Window
+        from safelight.engine.preprocess import preprocess
 
         (picture,) = run.images["image_url"]
         canvas = z_image.canvas(pipeline, request.image_size, picture)
-        guide = picture.resize(canvas.asked, Resampling.LANCZOS)
-        if request.preprocess == "canny":
-            guide = canny(guide)
+        guide = preprocess(request.preprocess, picture.resize(canvas.asked, Resampling.LANCZOS), run)
         prompt = request.prompt
         if request.enable_prompt_expansion:
             prompt = expansion.expand_prompt(pipeline, run, prompt)
