@@ -48,7 +48,7 @@ def test_what_the_parent_says_is_what_the_child_hears(message):
     [
         Ready(True),
         Begun(),
-        Loaded(1.5),
+        Loaded(1.5, ["a/model"]),
         Step(1, 8),
         Done([Size(1024, 768)], "nano", 0.5, ["cut"]),
         Failed("corrupt_image", "The image is damaged."),

@@ -428,6 +428,52 @@ async def test_eight_claimants_claim_every_job_once(store, database_url):
     assert len({job.worker_id for job in taken}) > 1
 
 
+async def test_preferred_models_go_first_each_in_order(store):
+    added = [new_job(model_id=name) for name in ("a/cold", "a/warm", "a/other", "a/hot", "a/warm")]
+    for job in added:
+        await store.add(job)
+    cold, warm, other, hot, warm_too = (job.id for job in added)
+    models = ["a/cold", "a/warm", "a/hot"]
+    taken = [await store.claim("worker", models, ["a/hot", "a/warm"]) for _ in range(5)]
+    assert [job and job.id for job in taken] == [warm, hot, warm_too, cold, None]
+    assert (await store.claim("worker", ["a/other"], ["a/warm"])).id == other
+
+
+async def test_a_preferred_job_far_from_the_front_waits(store):
+    first, *_ = cold = [new_job(model_id="a/cold") for _ in range(queries.FRONT)]
+    warm = new_job(model_id="a/warm")
+    for job in [*cold, warm]:
+        await store.add(job)
+    assert (await store.claim("worker", ["a/cold", "a/warm"], ["a/warm"])).id == first.id
+    assert (await store.claim("worker", ["a/cold", "a/warm"], ["a/warm"])).id == warm.id
+
+
+async def test_without_a_preference_the_oldest_goes_first(store):
+    added = [new_job(model_id=name) for name in ("a/cold", "a/warm")]
+    for job in added:
+        await store.add(job)
+    assert (await store.claim("worker", ["a/warm", "a/cold"])).id == added[0].id
+
+
+async def test_eight_claimants_with_different_preferences_claim_every_job_once(store, database_url):
+    names = ["a/one", "a/two", "a/three"]
+    added = [new_job(model_id=names[number % 3]) for number in range(90)]
+    await asyncio.gather(*(store.add(job) for job in added))
+    taken: list[Job] = []
+
+    def claims(preferred: list[str]) -> Callable[[Store], Awaitable[None]]:
+        async def claim_all(mine: Store) -> None:
+            while len(taken) < len(added):
+                if job := await mine.claim(f"worker-{threading.get_ident()}", names, preferred):
+                    taken.append(job)
+
+        return claim_all
+
+    await at_once(database_url, *[claims(names[: number % 3]) for number in range(8)])
+    assert sorted(job.id for job in taken) == sorted(job.id for job in added)
+    assert {job.attempt for job in taken} == {1}
+
+
 async def test_cancel_and_claim_have_one_winner(store, database_url):
     added = [new_job() for _ in range(300)]
     await asyncio.gather(*(store.add(job) for job in added))

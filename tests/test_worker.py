@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import io
+import itertools
 import os
 import signal
 from datetime import UTC, datetime
@@ -42,9 +43,9 @@ class RecordingStore(Store):
         self.leases = {}
         self.lose_next_answer = False
 
-    async def claim(self, worker_id, model_ids):
+    async def claim(self, worker_id, model_ids, preferred_ids=()):
         self._answer()
-        job = await super().claim(worker_id, model_ids)
+        job = await super().claim(worker_id, model_ids, preferred_ids)
         if job:
             self.calls.append(("claim", job.id))
         return job
@@ -462,8 +463,8 @@ async def test_stop_has_a_bound_and_spends_no_attempt(bench, model):
 
 
 async def test_stop_ends_while_the_database_is_away(bench):
-    bench.start(Pace(heartbeat_s=0.1, poll_s=0.5, drain_s=0.5, rest_s=0.2))
-    job_id = await bench.submit("test/slow", num_inference_steps=2)
+    bench.start(Pace(heartbeat_s=0.1, poll_s=0.5, drain_s=2, rest_s=0.2))
+    job_id = await bench.submit("test/slow", num_inference_steps=8)
     await bench.running(job_id)
     bench.store.away = True
     async with asyncio.timeout(10):
@@ -502,3 +503,31 @@ async def test_nothing_of_an_input_is_logged(bench, monkeypatch):
 def test_backoff_grows_to_its_bound():
     delays = worker_module.backoff(longest_s=3)
     assert [next(delays) for _ in range(5)] == [0.5, 1.0, 2.0, 3, 3]
+
+
+async def test_jobs_of_a_model_in_memory_go_first_but_not_for_ever(bench):
+    jobs = [await bench.submit("test/slow", num_inference_steps=1)]
+    for _ in range(20):
+        jobs += [await bench.submit(), await bench.submit("test/prints")]
+    bench.start()
+    for job_id in jobs:
+        await bench.ended(job_id)
+    claims = [job_id for call, job_id in bench.store.calls if call == "claim"]
+    models = [(await bench.get(job_id)).model_id for job_id in claims]
+    runs = [len(list(group)) for _, group in itertools.groupby(models)]
+    # Submitted in turns, they are run in groups; the oldest waits for so many claims and no more.
+    assert max(runs) > 5
+    waited = 0
+    for number, job_id in enumerate(claims):
+        oldest = next(job for job in jobs if job not in claims[:number])
+        waited = 0 if job_id == oldest else waited + 1
+        assert waited <= worker_module.MAX_OVERTAKING
+
+
+async def test_a_child_that_died_is_not_thought_to_hold_models(bench):
+    bench.start()
+    await bench.ended(await bench.submit())
+    assert bench.child.resident == {"test/instant"}
+    os.killpg(bench.child.pid, signal.SIGKILL)
+    await bench.ended(await bench.submit("test/prints"))
+    assert bench.child.resident == {"test/prints"}

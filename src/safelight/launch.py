@@ -68,7 +68,11 @@ async def run_worker(settings: Settings) -> None:
                 loras=lora_library(settings, fetcher),
                 catalogue=load_catalogue(settings.models_dir, asks_upstreams=settings.asks_wan),
                 child=Child(
-                    Setup(settings.device, str(settings.models_dir) if settings.models_dir else None)
+                    Setup(
+                        settings.device,
+                        str(settings.models_dir) if settings.models_dir else None,
+                        int(settings.memory_gib * 2**30) if settings.memory_gib else None,
+                    )
                 ),
                 waker=waker,
                 scratch=scratch,
@@ -217,6 +221,7 @@ def worker_environment(settings: Settings) -> dict[str, str]:
         "WEIGHTS": settings.weights.value,
         "DEVICE": settings.device,
         "MODELS_DIR": str(settings.models_dir) if settings.models_dir else "",
+        "MEMORY_GIB": str(settings.memory_gib) if settings.memory_gib else "",
         "FETCH_ALLOW": ",".join(settings.fetch_allow),
     }
     if settings.asks_wan and settings.wan_api_key:

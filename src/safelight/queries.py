@@ -55,19 +55,37 @@ ADD = Statement(
 )
 
 
+FRONT = 200
+"""How far from the front of the queue a preferred job may be taken."""
+
+
 @cache
-def claim(models: int) -> Statement:
-    """Return the claim among so many models: `model_0`, `model_1` …"""
-    names = [bindparam(f"model_{number}", type_=sa.Text) for number in range(models)]
-    oldest = (
+def claim(models: int, preferred: int = 0) -> Statement:
+    """Return the claim among so many models: `model_0`, `model_1` …, first among `preferred_0` …"""
+    oldest = _oldest("model", models)
+    if preferred:
+        # The second is looked for only where the first finds nothing.
+        oldest = sa.func.coalesce(_oldest("preferred", preferred, _near_the_front()), oldest)
+    return Statement(sa.update(jobs).where(jobs.c.seq == oldest).values(_CLAIMED).returning(jobs))
+
+
+def _oldest(name: str, models: int, *within: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    names = [bindparam(f"{name}_{number}", type_=sa.Text) for number in range(models)]
+    return (
         sa.select(_queued.c.seq)
-        .where(IN_QUEUE, _queued.c.model_id.in_(names))
+        .where(IN_QUEUE, _queued.c.model_id.in_(names), *within)
         .order_by(_queued.c.seq)
         .limit(1)
         .with_for_update(skip_locked=True)  # SQLite has one writer and leaves this out.
         .scalar_subquery()
     )
-    return Statement(sa.update(jobs).where(jobs.c.seq == oldest).values(_CLAIMED).returning(jobs))
+
+
+def _near_the_front() -> sa.ColumnElement[bool]:
+    """Among the first FRONT queued jobs: to search all of a long queue for a preferred one takes long."""
+    front = jobs.alias("front")
+    last = sa.select(front.c.seq).where(IN_QUEUE).order_by(front.c.seq).offset(FRONT).limit(1)
+    return _queued.c.seq < sa.func.coalesce(last.scalar_subquery(), sa.literal_column(str(2**62)))
 
 
 _CLAIMED = {

@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     workers: int = Field(
         1, ge=0, le=64, description="Workers that serve starts for each GPU, else for the CPU; 0: none."
     )
+    memory_gib: float | None = Field(
+        None, gt=0, description="What each worker's loaded weights may take up; none: a share of the memory."
+    )
     models_dir: Path | None = Field(None, description="A folder of your own model files; see adding-a-model.")
     lora_dir: Path | None = Field(
         None, description="A folder of LoRA files that requests may name by path; none: local paths are off."

@@ -86,16 +86,21 @@ class Store:
 
     # --- For workers ---
 
-    async def claim(self, worker_id: str, model_ids: Sequence[str]) -> Job | None:
+    async def claim(
+        self, worker_id: str, model_ids: Sequence[str], preferred_ids: Sequence[str] = ()
+    ) -> Job | None:
         """Take the oldest queued job of these models; None: there is none.
 
+        preferred_ids: some of them whose jobs go first. Whoever prefers must not do so every time: the
+        others would wait for ever.
         Await it to the end: a job whose claim was cancelled halfway waits for its lease to run out.
         """
         if not model_ids:
             return None
         models = {f"model_{number}": model_id for number, model_id in enumerate(model_ids)}
-        values = {"worker": worker_id, "now": _now(), **models}
-        row = await self._database.change(Call(queries.claim(len(models)), values))
+        first = {f"preferred_{number}": model_id for number, model_id in enumerate(preferred_ids)}
+        values = {"worker": worker_id, "now": _now(), **models, **first}
+        row = await self._database.change(Call(queries.claim(len(models), len(first)), values))
         return job_of(row) if row else None
 
     async def heartbeat(

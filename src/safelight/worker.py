@@ -42,6 +42,10 @@ MAX_ELSEWHERE = 4
 """Jobs of upstreams that a worker waits for at once, beside the one in its child."""
 
 
+MAX_OVERTAKING = 8
+"""Claims in a row that may prefer what is in memory: loading a model costs what several pictures do."""
+
+
 @dataclass(frozen=True)
 class Pace:
     """Seconds between heartbeats and between looks at an empty queue, for a drain, to rest after trouble."""
@@ -86,6 +90,7 @@ class Worker:
         self._room = asyncio.Semaphore(1)  # for one attempt that is not yet in the child
         self._turn = asyncio.Lock()  # the child runs one attempt at a time
         self._publishing = asyncio.Semaphore(2)
+        self._overtaking = 0  # claims since the last one that took the oldest job
         self._rest_until_s = 0.0
 
     async def run(self, stop: asyncio.Event, at_once: asyncio.Event) -> None:
@@ -111,7 +116,7 @@ class Worker:
         while await unless(stop, self._ready_to_claim()):
             try:
                 await self._child.start()
-                job = await self._store.claim(self.id, self._claimable_ids())
+                job = await self._claim()
             except (ChildNotStarted, *_NOT_NOW) as error:
                 log.warning("cannot_claim", worker_id=self.id, reason=str(error))
                 self._room.release()
@@ -123,6 +128,21 @@ class Worker:
             else:
                 self._room.release()
                 await unless(stop, self._waker.wait(self._pace.poll_s))
+
+    async def _claim(self) -> Job | None:
+        """Take a job: of a model that is in memory if there is one, but now and then simply the oldest.
+
+        The oldest job waits for at most MAX_OVERTAKING claims of each worker.
+        """
+        claimable = self._claimable_ids()
+        ready = self._child.resident | {attempt.job.model_id for attempt in self._attempts}
+        preferred = [name for name in claimable if name in ready]
+        if self._overtaking >= MAX_OVERTAKING or len(preferred) == len(claimable):
+            preferred = []
+        job = await self._store.claim(self.id, claimable, preferred)
+        if job is not None:
+            self._overtaking = self._overtaking + 1 if preferred else 0
+        return job
 
     def _claimable_ids(self) -> list[str]:
         """The models whose next job could begin now."""

@@ -92,6 +92,8 @@ class Child:
         self._stop_by_s: float | None = None
         self._starting = asyncio.Lock()
         self.confined = False
+        self.resident: frozenset[str] = frozenset()
+        """The models that the child had loaded when it last said so."""
 
     @property
     def pid(self) -> int | None:
@@ -146,6 +148,7 @@ class Child:
 
     async def _start(self) -> None:
         await self.kill()
+        self.resident = frozenset()
         try:
             self._process = await _spawn()
             await self._send(self._setup)
@@ -181,8 +184,9 @@ class Child:
             match message:
                 case Loaded():
                     load_s, limit_s = message.load_s, self._patience.step_s
+                    self.resident = frozenset(message.resident)
                 case Step():
-                    on_progress(Progress(message.step, message.steps))
+                    on_progress(_progress(message))
                 case Done():
                     return message, load_s
                 case Failed():
@@ -224,6 +228,14 @@ class Child:
             raise ChildDied(str(error)) from error
         finally:
             self._deadline = None
+
+
+def _progress(message: Step) -> Progress:
+    try:
+        preview = message.preview.preview if message.preview else None
+    except BrokenProtocol as error:
+        raise ChildDied(str(error)) from error
+    return Progress(message.step, message.steps, preview)
 
 
 def _failure(message: Failed) -> RunFailed:

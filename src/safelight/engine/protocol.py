@@ -7,6 +7,7 @@ travel as files: the parent names a folder, the child writes `0.rgb`, `1.rgb`, â
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,12 +16,13 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
-from safelight.jobs import Json
+from safelight.jobs import Json, Preview
 from safelight.loras import LoraFile, LoraUse
 
 MAX_FRAME_BYTES = 16 * 2**20
 LENGTH_BYTES = 4
 RGB_BYTES = 3
+MAX_THUMBNAIL_SIDE = 256
 
 Message = TypeVar("Message")
 
@@ -46,10 +48,14 @@ class Size:
 @_strict
 @dataclass(frozen=True)
 class Setup:
-    """What the child needs to know before its first job. device: `auto`, `cpu`, `cuda` or `cuda:1`."""
+    """What the child needs to know before its first job. device: `auto`, `cpu`, `cuda` or `cuda:1`.
+
+    memory_bytes: what loaded weights may take up; None: a share of what there is.
+    """
 
     device: str
     models_dir: str | None
+    memory_bytes: int | None = None
     kind: Literal["setup"] = "setup"
 
 
@@ -90,6 +96,8 @@ class Stop:
     kind: Literal["stop"] = "stop"
 
 
+ModelId = Annotated[str, Field(max_length=200)]
+
 # --- What the child says ------------------------------------------------------------------------------
 
 
@@ -113,19 +121,47 @@ class Begun:
 @_strict
 @dataclass(frozen=True)
 class Loaded:
-    """The job's model is in memory; load_s seconds went into that."""
+    """The job's model is in memory; load_s seconds went into that. resident: all models that are."""
 
     load_s: float
+    resident: Annotated[list[ModelId], Field(max_length=1000)]
     kind: Literal["loaded"] = "loaded"
 
 
 @_strict
 @dataclass(frozen=True)
+class Thumbnail:
+    """What the image looks like so far. rgb: its raw bytes in base64."""
+
+    width: Annotated[int, Field(ge=1, le=MAX_THUMBNAIL_SIDE)]
+    height: Annotated[int, Field(ge=1, le=MAX_THUMBNAIL_SIDE)]
+    rgb: Annotated[str, Field(max_length=4 * MAX_THUMBNAIL_SIDE**2)]
+
+    @classmethod
+    def of(cls, width: int, height: int, rgb: bytes) -> Thumbnail:
+        """Wrap raw RGB bytes."""
+        return cls(width, height, base64.b64encode(rgb).decode())
+
+    @property
+    def preview(self) -> Preview:
+        """The picture in it. Raises BrokenProtocol unless it has as many bytes as its size says."""
+        try:
+            rgb = base64.b64decode(self.rgb, validate=True)
+        except ValueError:
+            raise BrokenProtocol("a preview is no base64") from None
+        if len(rgb) != self.width * self.height * RGB_BYTES:
+            raise BrokenProtocol("a preview has another size than was said")
+        return Preview(self.width, self.height, rgb)
+
+
+@_strict
+@dataclass(frozen=True)
 class Step:
-    """`step` of `steps` denoising steps are done."""
+    """`step` of `steps` denoising steps are done. preview: what it looks like so far, if a model shows it."""
 
     step: Annotated[int, Field(ge=0, le=100_000)]
     steps: Annotated[int, Field(ge=1, le=100_000)]
+    preview: Thumbnail | None = None
     kind: Literal["step"] = "step"
 
 

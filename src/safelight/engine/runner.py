@@ -25,13 +25,15 @@ from safelight.engine.protocol import (
     Size,
     Step,
     Stopped,
+    Thumbnail,
     pixels_path,
 )
-from safelight.engine.weights import Loader, Shelf
+from safelight.engine.residency import Residency
+from safelight.engine.weights import Loader
 from safelight.errors import InternalError, OutOfMemory, SafelightError, StorageFull
 from safelight.inputs import image_fields
 from safelight.models import load_catalogue
-from safelight.models.base import Model, Run
+from safelight.models.base import Run
 
 MAX_NOTES = 50
 MAX_NOTE_CHARACTERS = 1000
@@ -48,11 +50,9 @@ class Runner:
         self, setup: Setup, send: Callable[[FromChild], None], wants_stop: Callable[[], bool]
     ) -> None:
         self._catalogue = load_catalogue(Path(setup.models_dir) if setup.models_dir else None)
-        self._device = setup.device
+        self._residency = Residency(setup.device, setup.memory_bytes)
         self._send = send
         self._wants_stop = wants_stop
-        self._pipelines: dict[str, tuple[Loader, Any]] = {}
-        self._shelf: Shelf = {}
 
     def warm_up(self) -> None:
         """Load the first model whose weights are here, before a job asks for it."""
@@ -60,7 +60,7 @@ class Runner:
             if model.is_ready() and model.weights.nano:
                 # What is wrong with it is told to the job that asks for it.
                 with contextlib.suppress(Exception):
-                    self._loaded(model)
+                    self._residency.pipeline(model)
                 return
 
     def run(self, request: Generate | Decode) -> Done | Failed | Stopped:
@@ -88,8 +88,8 @@ class Runner:
             for name, paths in request.images.items()
         }
         started_s = time.monotonic()
-        context, pipeline = self._loaded(model)
-        self._send(Loaded(time.monotonic() - started_s))
+        context, pipeline = self._residency.pipeline(model)
+        self._send(Loaded(time.monotonic() - started_s, self._residency.model_ids))
         notes: list[str] = []
         started_s = time.monotonic()
         run = self._run(request, context, pictures, notes)
@@ -105,12 +105,6 @@ class Runner:
             expanded_prompt=run.report.expanded_prompt,
         )
 
-    def _loaded(self, model: Model) -> tuple[Loader, Any]:
-        if model.id not in self._pipelines:
-            loader = Loader(model.weights.nano, self._device, self._shelf)
-            self._pipelines[model.id] = loader, model.load(loader)
-        return self._pipelines[model.id]
-
     def _run(
         self,
         request: Generate,
@@ -118,8 +112,13 @@ class Runner:
         pictures: Mapping[str, Sequence[Image.Image]],
         notes: list[str],
     ) -> Run:
+        shown: list[Thumbnail] = []
+
+        def show(image: Image.Image) -> None:
+            shown[:] = [Thumbnail.of(*image.size, image.tobytes())]
+
         def on_step(step: int, steps: int) -> None:
-            self._send(Step(step, steps))
+            self._send(Step(step, steps, shown.pop() if shown else None))
             if self._wants_stop():
                 raise RunStopped
 
@@ -130,6 +129,7 @@ class Runner:
             on_step=on_step,
             note=notes.append,
             loras=request.loras,
+            show=show,
         )
 
 
