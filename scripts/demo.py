@@ -43,12 +43,13 @@ def main() -> None:
         signal.signal(number, lambda *_: sys.exit(1))
     OUT.mkdir(exist_ok=True)
     settings = read_settings(data_dir=OUT / ".data", port=_port())
+    outcomes: list[Outcome] = []
     with _server(settings) as url, suppress(KeyboardInterrupt):
         with Client(url, _key(settings)) as client:
             outcomes = _run_examples(client)
         _show(outcomes)
         _leave_running(url, settings)
-        sys.exit(0 if outcomes and all(outcome.drawn for outcome in outcomes) else 1)
+    sys.exit(0 if outcomes and all(outcome.drawn for outcome in outcomes) else 1)
 
 
 # --- The server -----------------------------------------------------------------------------------------
