@@ -8,7 +8,7 @@ is one statement in `store.py`.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -38,11 +38,21 @@ class JobStatus(StrEnum):
 
 
 @dataclass(frozen=True)
+class Preview:
+    """What the image looks like so far: a small picture as raw RGB bytes."""
+
+    width: int
+    height: int
+    rgb: bytes
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far the running attempt is: `step` of `steps` denoising steps are done."""
 
     step: int
     steps: int
+    preview: Preview | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from transformers import Qwen2Tokenizer, Qwen3Model
 from safelight.engine.canvas import Canvas, asked_size, working_size
 from safelight.engine.control import WindowedControlNet
 from safelight.engine.little_world import note_strange_words
+from safelight.engine.previews import colours_of, preview
 from safelight.models.base import LoadContext, Run
 
 MAX_TOKENS = 512
@@ -69,8 +70,13 @@ def draw(
     steps = arguments["num_inference_steps"]
 
     def on_step_end(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        sigma, velocity = pipeline.scheduler.sigmas[step + 1], tensors.pop("noise_pred")
+        if run.show:
+            end = tensors["latents"] - sigma * velocity  # where it would arrive if it went straight on
+            end = settle(end, torch.zeros_like(sigma)) if settle else end
+            run.show(preview(end, colours_of(pipeline.vae, pipeline.vae_scale_factor)))
         if settle:
-            tensors["latents"] = settle(tensors["latents"], pipeline.scheduler.sigmas[step + 1])
+            tensors["latents"] = settle(tensors["latents"], sigma)
         run.on_step(step + 1, steps)
         return tensors
 
@@ -84,6 +90,7 @@ def draw(
             guidance_scale=0.0,
             generator=run.generator,
             callback_on_step_end=on_step_end,
+            callback_on_step_end_tensor_inputs=["latents", "noise_pred"],
             **arguments,
         )
     image: Image.Image = drawn.images[0]

@@ -93,8 +93,9 @@ class Run:
 
     images: by input field, decoded, upright, RGB. on_step(step, steps): report a finished step, counted from
     1; it raises to stop the run. note(sentence): tell the caller what had no effect or was cut. loras: those
-    of the input, checked, in its order. report: what else the result shall say. torch is imported only for a
-    model that asks for `device` or `generator`.
+    of the input, checked, in its order. show(image): what it looks like so far, small, RGB, before `on_step`;
+    None: nobody looks. report: what else the result shall say. torch is imported only for a model that asks
+    for `device` or `generator`.
     """
 
     context: LoadContext
@@ -103,6 +104,7 @@ class Run:
     on_step: Callable[[int, int], None]
     note: Callable[[str], None]
     loras: Sequence[LoraFile] = ()
+    show: Callable[[Image.Image], None] | None = None
     report: RunReport = field(default_factory=RunReport)
 
     @property
