@@ -144,6 +144,16 @@ def test_each_of_up_to_50_steps_is_reported(pipeline, loader):
         body(num_inference_steps=51)
 
 
+def test_previews_come_closer_and_change_nothing(pipeline, loader):
+    seen = []
+    request = MODEL.Input.accepted(body())
+    run = Run(loader, 0, {}, lambda step, steps: None, lambda note: None, show=seen.append)
+    (drawn,) = MODEL.generate(pipeline, request, run)
+    assert same(drawn, draw(pipeline, loader))
+    assert [preview.size for preview in seen] == [(32, 32), (32, 32)]
+    assert seen[0].tobytes() != seen[1].tobytes()
+
+
 def test_the_instruction_is_dropped_and_the_prompt_is_not(pipeline):
     text = pipeline._get_messages("a red ball")[0]
     tokens = pipeline.tokenizer(text, add_special_tokens=False).input_ids

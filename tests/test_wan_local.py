@@ -5,7 +5,8 @@ import torch
 from diffusers import Flux2KleinPipeline
 from PIL import Image, ImageDraw
 
-from safelight.engine import klein
+from safelight.engine import expansion, klein
+from safelight.engine.canvas import Canvas
 from safelight.engine.weights import Loader
 from safelight.models.base import Run
 from safelight.models.ovis_image import OvisImage
@@ -73,10 +74,11 @@ def picture(colour="red", width=128, height=128):
 RED, BLUE = picture("red"), picture("blue")
 
 
-def draw(pipeline, loader, images=(RED,), notes=None, on_step=lambda step, steps: None, **values):
-    values = {"prompt": "a ball", "image_urls": ["file:x"] * len(images), "image_size": SIZE} | values
-    request = MODEL.Input.accepted(MODEL.Input.parse(values).settled())
-    run = Run(
+def draw(pipeline, loader, images=(RED,), notes=None, on_step=lambda step, steps: None, run=None, **values):
+    body = {"prompt": "a ball", "image_urls": ["file:x"] * len(images), "image_size": SIZE}
+    body |= {"prompt_extend": False} | values
+    request = MODEL.Input.accepted(MODEL.Input.parse(body).settled())
+    run = run or Run(
         context=loader,
         seed=request.seed,
         images={"image_urls": list(images)},
@@ -168,6 +170,33 @@ def test_a_size_that_the_pipeline_cannot_work_at_is_cropped_from_a_larger_one(di
     ours = draw(distilled, loader, image_size="800*1200 (2:3)")
     larger = draw_stock(distilled, size=(800, 1216), guidance_scale=1.0)
     assert same(ours, larger.crop((0, 0, 800, 1200)))
+
+
+def test_magic_prompt_draws_what_it_wrote_and_tells_it(pipeline, loader, monkeypatch):
+    monkeypatch.setattr(expansion, "NANO", replace(expansion.NANO, max_new_tokens=8))
+    monkeypatch.setattr(expansion, "REAL", replace(expansion.REAL, max_new_tokens=8))
+    run = Run(loader, 0, {"image_urls": [RED]}, lambda step, steps: None, lambda note: None)
+    drawn = draw(pipeline, loader, run=run, prompt_extend=True)
+    assert run.report.expanded_prompt not in (None, "a ball")
+    assert same(drawn, draw(pipeline, loader, prompt=run.report.expanded_prompt))
+    assert not same(drawn, draw(pipeline, loader))
+
+
+def test_previews_come_closer_and_change_nothing(pipeline, loader):
+    seen = []
+    run = Run(loader, 0, {"image_urls": [RED]}, lambda step, steps: None, lambda note: None, show=seen.append)
+    drawn = draw(pipeline, loader, run=run)
+    assert same(drawn, draw(pipeline, loader))
+    assert [preview.size for preview in seen] == [(12, 8), (12, 8)]
+    assert seen[0].tobytes() != seen[1].tobytes()
+
+
+def test_latents_are_unpacked_as_the_pipeline_does(pipeline):
+    tokens = torch.randn(1, 24, 64)
+    canvas = Canvas((192, 128), (192, 128))
+    ids = pipeline._prepare_latent_ids(torch.zeros(1, 64, 4, 6))
+    theirs = pipeline._unpatchify_latents(pipeline._unpack_latents_with_ids(tokens, ids, 4, 6))
+    assert torch.equal(klein.unpack(pipeline, tokens, canvas), theirs)
 
 
 def test_each_step_is_reported(pipeline, loader):

@@ -10,6 +10,8 @@ import torch
 from diffusers import AutoencoderTiny
 from PIL import Image
 
+from safelight.engine.canvas import Canvas
+
 LATENT_CHANNELS = 64
 """Channels of a token of 2×2 latents, on which the batch norm's statistics lie."""
 
@@ -69,6 +71,15 @@ def embedded(pipeline: Any, prompt: str) -> torch.Tensor:
         text_encoder_out_layers=text_layers(pipeline),
     )[0]
     return embeddings
+
+
+def unpack(pipeline: Any, latents: torch.Tensor, canvas: Canvas) -> torch.Tensor:
+    """The pipeline's tokens as latents, (1, channels, h, w)."""
+    multiple = pipeline.vae_scale_factor * 2
+    columns, rows = (side // multiple for side in canvas.working)
+    tokens = latents.transpose(1, 2).reshape(1, LATENT_CHANNELS, rows, columns)
+    unpacked: torch.Tensor = pipeline._unpatchify_latents(tokens)
+    return unpacked
 
 
 def reference(image: Image.Image, pixels: int) -> Image.Image:

@@ -9,7 +9,12 @@ from transformers import Qwen3ForCausalLM
 
 
 def as_language_model(encoder: Any) -> Any:
-    """A `Qwen3ForCausalLM` around a `Qwen3Model`; its head is the embedding, as in the checkpoint."""
+    """A `Qwen3ForCausalLM` around a `Qwen3Model`; its head is the embedding, as in the checkpoint.
+
+    One that is a language model already is returned as it is.
+    """
+    if isinstance(encoder, Qwen3ForCausalLM):
+        return encoder
     with torch.device("meta"):
         model = Qwen3ForCausalLM(encoder.config)
     model.model = encoder

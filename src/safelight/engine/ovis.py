@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
+
 from safelight.engine.canvas import Canvas, working_size
 from safelight.inputs import PIXELS
 
@@ -34,6 +36,13 @@ def canvas(pipeline: Any, image_size: str) -> Canvas:
     """The asked size, and the next that the loaded pipeline can work at: itself it would round down."""
     asked = PIXELS[image_size]
     return Canvas(asked, working_size(asked, pipeline.vae_scale_factor * 2))
+
+
+def unpack(pipeline: Any, latents: Tensor, canvas: Canvas) -> Tensor:
+    """The pipeline's tokens as latents, (1, channels, h, w)."""
+    width, height = canvas.working
+    unpacked: Tensor = pipeline._unpack_latents(latents, height, width, pipeline.vae_scale_factor)
+    return unpacked
 
 
 def _instruction(pipeline: Any) -> str:

@@ -129,7 +129,9 @@ class OvisImage(Model):
         """Draw one image of exactly the asked size, away from the negative prompt."""
         from safelight.engine import ovis
         from safelight.engine.drawing import draw
+        from safelight.engine.little_world import note_strange_words
 
+        note_strange_words(run, request.prompt)
         for name, text in (("prompt", request.prompt), ("negative prompt", request.negative_prompt)):
             if ovis.is_cut(pipeline, text):
                 run.note(f"The {name} was cut after {ovis.MAX_TOKENS} tokens.")
@@ -139,6 +141,7 @@ class OvisImage(Model):
             pipeline,
             run,
             ovis.canvas(pipeline, request.image_size),
+            ovis.unpack,
             prompt=request.prompt,
             negative_prompt=request.negative_prompt,
             guidance_scale=request.guidance_scale,

@@ -191,10 +191,14 @@ class WanImageToImage(Model):
         from safelight.engine import klein
         from safelight.engine.canvas import Canvas, working_size
         from safelight.engine.drawing import draw
+        from safelight.engine.expansion import expand_prompt
+        from safelight.engine.little_world import note_strange_words
 
         run.note("Drawn by a local stand-in for Wan 2.6 (FLUX.2 klein), not by Wan 2.6 itself.")
         recipe = klein.recipe_of(pipeline)
-        if klein.is_cut(pipeline, request.prompt):
+        note_strange_words(run, request.prompt)
+        prompt = expand_prompt(pipeline, run, request.prompt) if request.prompt_extend else request.prompt
+        if klein.is_cut(pipeline, prompt):
             run.note(f"The prompt was cut after {recipe.max_tokens} tokens.")
         guidance: dict[str, Any] = {"guidance_scale": recipe.guidance_scale}
         if recipe.guidance_scale > 1:
@@ -206,7 +210,8 @@ class WanImageToImage(Model):
             pipeline,
             run,
             Canvas(asked, working_size(asked, pipeline.vae_scale_factor * 2)),
-            prompt=request.prompt,
+            klein.unpack,
+            prompt=prompt,
             image=[klein.reference(image, recipe.reference_pixels) for image in run.images["image_urls"]],
             num_inference_steps=recipe.num_inference_steps,
             max_sequence_length=recipe.max_tokens,
