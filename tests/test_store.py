@@ -21,10 +21,12 @@ from safelight.jobs import (
     JobError,
     JobStatus,
     Output,
+    Preview,
     Progress,
     Report,
     new_id,
 )
+from safelight.previews import data_uri
 from safelight.store import Lease, Store
 from safelight.tables import jobs
 from tests.jobs import MODEL, NoWaker, new_file, new_job
@@ -246,6 +248,24 @@ async def test_a_heartbeat_renews_and_reports(store):
     assert await store.heartbeat("worker", {job.id: (1, None)}) == {job.id: Lease.HELD}
     assert (await now_is(store, job)).progress == Progress(3, 8)
     assert await store.in_progress() == [(job.id, 1, before + 2)]
+
+
+async def test_a_heartbeat_keeps_the_newest_preview_until_the_job_ends(store):
+    job = await claimed(store)
+    for colour in (b"\xff\0\0", b"\0\xff\0"):
+        preview = Preview(16, 8, colour * 128)
+        await store.heartbeat("worker", {job.id: (1, Progress(3, 8, preview))})
+        await store.heartbeat("worker", {job.id: (1, None)})
+        assert (await now_is(store, job)).preview == data_uri(preview)
+    await store.fail(job, ERROR)
+    assert (await now_is(store, job)).preview is None
+
+
+async def test_a_job_that_goes_back_to_the_queue_has_no_preview(store):
+    job = await claimed(store)
+    await store.heartbeat("worker", {job.id: (1, Progress(3, 8, Preview(1, 1, b"abc")))})
+    await store.release(job)
+    assert (await now_is(store, job)).preview is None
 
 
 async def test_a_heartbeat_tells_of_a_wish_to_cancel(store, database):

@@ -97,6 +97,7 @@ class Job:
     """One submitted request and all that is known of it. Times are in UTC.
 
     language: the one the request was made in. upstream_task: what an attempt has begun at an upstream.
+    preview: what a running one looks like so far, as a data URI.
     """
 
     id: str
@@ -119,6 +120,7 @@ class Job:
     finished_at: datetime | None = None
     language: Language = Language.EN
     upstream_task: str | None = None
+    preview: str | None = None
 
 
 def new_id() -> str:

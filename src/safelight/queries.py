@@ -106,6 +106,7 @@ HEARTBEAT = Statement(
         heartbeat_at=_now,
         progress_step=sa.func.coalesce(bindparam("step", type_=sa.Integer), jobs.c.progress_step),
         progress_steps=sa.func.coalesce(bindparam("steps", type_=sa.Integer), jobs.c.progress_steps),
+        preview=sa.func.coalesce(bindparam("preview", type_=sa.Text), jobs.c.preview),
     )
     .returning(jobs.c.cancel_requested)
 )
@@ -126,6 +127,7 @@ COMPLETE = Statement(
     .where(_ours)
     .values(
         status=JobStatus.COMPLETED,
+        preview=sa.null(),
         outputs=bindparam("shown", type_=JsonText),
         report=bindparam("how", type_=JsonText),
         finished_at=_now,
@@ -136,11 +138,11 @@ COMPLETE = Statement(
 FAIL = Statement(
     sa.update(jobs)
     .where(_ours)
-    .values(status=JobStatus.FAILED, error=_why, finished_at=_now)
+    .values(status=JobStatus.FAILED, error=_why, preview=sa.null(), finished_at=_now)
     .returning(jobs.c.status)
 )
 
-_fresh = {"worker_id": None, "started_at": None, "progress_step": None, "progress_steps": None}
+_fresh = dict.fromkeys(("worker_id", "started_at", "progress_step", "progress_steps", "preview"))
 RELEASE = Statement(
     sa.update(jobs)
     .where(_ours)

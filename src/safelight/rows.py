@@ -38,6 +38,7 @@ def job_of(row: Any) -> Job:
         created_at=row.created_at,
         cost=row.cost,
         progress=None if row.progress_step is None else Progress(row.progress_step, row.progress_steps),
+        preview=row.preview,
         outputs=tuple(Output(**output) for output in row.outputs or ()),
         error=JobError(**row.error) if row.error else None,
         report=_report(row.report) if row.report else None,

@@ -12,6 +12,7 @@ from safelight import queries
 from safelight.database import Database
 from safelight.errors import WorkerLost
 from safelight.jobs import Job, JobError, JobStatus, Json, Output, Progress, Report
+from safelight.previews import data_uri
 from safelight.rows import job_of, row_of
 from safelight.statements import Call
 from safelight.wake import Waker
@@ -151,8 +152,9 @@ class Store:
 
     async def _beat(self, worker_id: str, job_id: str, attempt: int, progress: Progress | None) -> Lease:
         step, steps = (progress.step, progress.steps) if progress else (None, None)
+        shown = data_uri(progress.preview) if progress and progress.preview else None
         held = {"job": job_id, "worker": worker_id, "of_attempt": attempt}
-        values = {**held, "step": step, "steps": steps, "now": _now()}
+        values = {**held, "step": step, "steps": steps, "preview": shown, "now": _now()}
         row = await self._database.change(Call(queries.HEARTBEAT, values))
         if row is None:
             return Lease.LOST

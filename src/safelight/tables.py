@@ -12,7 +12,7 @@ from sqlalchemy.engine import Dialect
 
 from safelight.jobs import JobStatus
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration. A database that is there already is opened without importing Alembic."""
 
 IN_QUEUE = sa.text("status = 'in_queue'")
@@ -105,6 +105,7 @@ jobs = sa.Table(
     sa.Column("cost", Usd, nullable=False),
     sa.Column("progress_step", sa.Integer),
     sa.Column("progress_steps", sa.Integer),
+    sa.Column("preview", sa.Text),
     sa.Column("outputs", JsonText),
     sa.Column("error", JsonText),
     sa.Column("report", JsonText),

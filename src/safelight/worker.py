@@ -8,6 +8,7 @@ goes back to the queue.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from safelight.engine.protocol import Decode, Done, Generate, Size
 from safelight.errors import InternalError, SafelightError, StorageFull, Unavailable
 from safelight.fetch import Fetcher
 from safelight.files import FileStore, disk_errors
-from safelight.jobs import Job, JobError
+from safelight.jobs import Job, JobError, Progress
 from safelight.logs import whereabouts
 from safelight.lora_library import LoraLibrary
 from safelight.models import Catalogue
@@ -48,9 +49,13 @@ MAX_OVERTAKING = 8
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds between heartbeats and between looks at an empty queue, for a drain, to rest after trouble."""
+    """Seconds between heartbeats and between looks at an empty queue, for a drain, to rest after trouble.
+
+    progress_s: how soon after a heartbeat progress may bring the next one forward.
+    """
 
     heartbeat_s: float = 2
+    progress_s: float = 0.25
     poll_s: float = 5
     drain_s: float = 25
     rest_s: float = 10
@@ -91,6 +96,7 @@ class Worker:
         self._turn = asyncio.Lock()  # the child runs one attempt at a time
         self._publishing = asyncio.Semaphore(2)
         self._overtaking = 0  # claims since the last one that took the oldest job
+        self._news = asyncio.Event()
         self._rest_until_s = 0.0
 
     async def run(self, stop: asyncio.Event, at_once: asyncio.Event) -> None:
@@ -236,7 +242,9 @@ class Worker:
         if attempt.ending is not None:
             raise RunStopped
         try:
-            done, attempt.timings["load"] = await self._child.generate(request, attempt.note_progress)
+            done, attempt.timings["load"] = await self._child.generate(
+                request, lambda progress: self._note(attempt, progress)
+            )
         except RunFailed as error:
             raise StorageFull if error.code == StorageFull.code else error from None
         attempt.timings["generate"] = done.generate_s
@@ -269,9 +277,23 @@ class Worker:
 
     # --- ending early -------------------------------------------------------------------------------------
 
+    def _note(self, attempt: Attempt, progress: Progress) -> None:
+        attempt.note_progress(progress)
+        if progress.step < progress.steps:  # what is about to end tells so itself
+            self._news.set()
+
+    async def _until_heartbeat(self) -> None:
+        """Wait until the next heartbeat is due, or there is progress to tell."""
+        soonest_s = min(self._pace.progress_s, self._pace.heartbeat_s)
+        await asyncio.sleep(soonest_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._pace.heartbeat_s - soonest_s):
+                await self._news.wait()
+        self._news.clear()
+
     async def _keep_leases(self) -> None:
         while True:
-            await asyncio.sleep(self._pace.heartbeat_s)
+            await self._until_heartbeat()
             # Of two attempts at one job the newer one is ours; the older one was lost.
             held = {a.job.id: a for a in sorted(self._attempts, key=lambda a: a.job.attempt)}
             if not held:

@@ -11,7 +11,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from safelight import __version__
-from safelight.api import account, files, health, models, requests
+from safelight.api import account, events, files, health, models, requests
 from safelight.api.answers import ErrorAnswers
 from safelight.api.documentation import BEARER
 from safelight.api.guards import Guards
@@ -44,9 +44,8 @@ class Api(FastAPI):
         )
         self.services = services
         documents = self.router.routes
-        self.router.routes = [
-            route for module in (requests, models, account, files, health) for route in module.router.routes
-        ]
+        modules = (requests, models, account, events, files, health)
+        self.router.routes = [route for module in modules for route in module.router.routes]
         self.router.routes += documents  # What is asked for least comes last.
         documented = [route for route in self.router.routes if isinstance(route, Route)]
         plain = [Route(route.path, _Plain(route.endpoint), methods=route.methods) for route in documented]

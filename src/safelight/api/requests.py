@@ -25,10 +25,10 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 @router.get("/v1/requests/{request_id}/status", **documented(RequestStatus, "requests", _REQUEST_ID))
 async def status(request: Request) -> Response:
     """Tell where a request is; poll this until it says `completed` or `cancelled`."""
-    request_id = _request_id(request)
+    request_id = request_id_of(request)
     standing = await services(request).store.standing(request_id, account(request).id)
     if standing is None:
-        raise NotFound(_UNKNOWN)
+        raise NotFound(UNKNOWN)
     return json_answer(status_of(request_id, standing, base_url(request)))
 
 
@@ -39,9 +39,9 @@ async def status(request: Request) -> Response:
 async def result(request: Request) -> Response:
     """Give the output of a request, why it failed, or how far it is."""
     include_cost = flag(request, "include_cost")
-    job = await services(request).store.get(_request_id(request), account(request).id)
+    job = await services(request).store.get(request_id_of(request), account(request).id)
     if job is None:
-        raise NotFound(_UNKNOWN)
+        raise NotFound(UNKNOWN)
     return json_answer(result_of(job, base_url(request), include_cost=include_cost))
 
 
@@ -51,17 +51,19 @@ async def result(request: Request) -> Response:
 )
 async def cancel(request: Request) -> Response:
     """Take a request out of the queue; one in progress runs on."""
-    job = await services(request).store.cancel(_request_id(request), account(request).id)
+    job = await services(request).store.cancel(request_id_of(request), account(request).id)
     if job is None:
-        raise NotFound(_UNKNOWN)
+        raise NotFound(UNKNOWN)
     return json_answer(cancellation(job), 202)
 
 
-_UNKNOWN = "There is no such request."
+UNKNOWN = "There is no such request."
+"""For unknown ids and other accounts' alike."""
 
 
-def _request_id(request: Request) -> str:
+def request_id_of(request: Request) -> str:
+    """The id in a request's path. Raises NotFound for what cannot be one."""
     request_id: str = request.path_params["request_id"]
     if not _ID.fullmatch(request_id):
-        raise NotFound(_UNKNOWN)
+        raise NotFound(UNKNOWN)
     return request_id

@@ -17,8 +17,8 @@ Box = list[float]
 
 AROUND = 1.25
 """How much more than the box the model is shown, as in its training."""
-MEAN = (0.485, 0.456, 0.406)
-DEVIATION = (0.229, 0.224, 0.225)
+MEAN = np.array((0.485, 0.456, 0.406), np.float32)
+DEVIATION = np.array((0.229, 0.224, 0.225), np.float32)
 
 
 def joints_in(model: Any, image: Image.Image, box: Box) -> tuple[np.ndarray, np.ndarray]:
@@ -26,13 +26,13 @@ def joints_in(model: Any, image: Image.Image, box: Box) -> tuple[np.ndarray, np.
     height, width = model.config.backbone_config.image_size
     there = crop_map(box, (width, height))
     crop = cv2.warpAffine(np.asarray(image), there, (width, height), flags=cv2.INTER_LINEAR)
-    pixels = (crop.astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(DEVIATION)
+    pixels = (crop.astype(np.float32) / 255 - MEAN) / DEVIATION
     given = torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()).to(model.device, model.dtype)
     with torch.inference_mode():
         heat = model(pixel_values=given).heatmaps[0].float().cpu().numpy()
     points, scores = peaks(heat)
     # Heat maps and crop share their corners' centres: the first and last of one are those of the other.
-    points *= (np.float32((width, height)) - 1) / (np.float32(heat.shape[:0:-1]) - 1)
+    points = points * (np.array((width, height)) - 1) / (np.array(heat.shape[:0:-1]) - 1)
     back = cv2.invertAffineTransform(there)
     return points @ back[:, :2].T + back[:, 2], scores
 

@@ -41,7 +41,8 @@ def _fitted(vae: Any, scale: int) -> Tensor:
         rows = _with_constant(latents.float()).flatten(0, -2).cpu()
         colours = avg_pool2d(pixels.float(), scale).movedim(1, -1).flatten(0, -2).cpu()
         # On the CPU, and by a way that stands latents which say the same thing twice.
-        return torch.linalg.lstsq(rows, colours, driver="gelsd").solution
+        found: Tensor = torch.linalg.lstsq(rows, colours, driver="gelsd").solution
+        return found
 
 
 def preview(latents: Tensor, colours: Tensor) -> Image.Image:
