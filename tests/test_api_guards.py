@@ -303,6 +303,7 @@ def test_the_openapi_document_describes_every_route(server):
         "GET /v1/models/{model_id}",
         "GET /v1/requests/{request_id}/status",
         "GET /v1/requests/{request_id}/result",
+        "GET /v1/requests/{request_id}/events",
         "POST /v1/requests/{request_id}/cancel",
         "GET /v1/balance",
         "GET /prod/v2/balance",
