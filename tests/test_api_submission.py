@@ -185,3 +185,35 @@ def test_an_accepted_request_survives_the_server(tmp_path):
         job = server.claim(request_id)
         assert job.status is JobStatus.IN_PROGRESS
         assert server.services.files.path(job.input["image_url"].removeprefix("file:")).exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("https://example.com/x.safetensors", 200, None),
+        ("owner/repo", 200, None),
+        ("safelight/pencil", 200, None),
+        ("http://example.com/x.safetensors", 422, "url_not_allowed"),
+        ("https://127.0.0.1/x.safetensors", 422, "url_not_allowed"),
+        ("file:///etc/passwd", 422, "url_not_allowed"),
+        ("/etc/passwd", 422, "path_not_allowed"),
+        ("/etc/there-is-no-such-file.safetensors", 422, "path_not_allowed"),
+        ("./x.safetensors", 422, "path_not_allowed"),
+        ("../x.safetensors", 422, "path_not_allowed"),
+        ("x.safetensors", 422, "invalid_input"),
+        ("owner/repo/x.bin", 422, "invalid_input"),
+    ],
+)
+def test_where_a_lora_is_said_to_be_is_judged_at_submission(client, path, status, code):
+    answer = client.post("/v1/models/test/loras", json={"loras": [{"path": path, "scale": 1}]})
+    assert answer.status_code == status
+    if code:
+        error = answer.json()["error"]
+        assert error["code"] == code
+        assert error["fields"][0]["field"] == "loras[0].path"
+        assert path not in answer.text or len(path) < 20
+
+
+def test_the_refusal_of_a_lora_speaks_the_requests_language(client):
+    answer = client.post("/v1/models/test/loras?lang=ko", json={"loras": [{"path": "x", "scale": 1}]})
+    assert "하나여야 합니다" in answer.json()["error_message"]

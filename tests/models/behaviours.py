@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from PIL import Image
 
-from safelight.inputs import ImageUrl, Integer, ModelInput, OutputFormat, Seed, field
+from safelight.inputs import ImageUrl, Integer, LocalLoraRef, ModelInput, OutputFormat, Seed, field
 from safelight.models.base import LoadContext, Model, Run, Weights
 from safelight.texts import Text
 
@@ -32,6 +32,10 @@ class SizedInput(SmallInput):
 
 class PictureInput(SmallInput):
     image_url: ImageUrl = field(Text("Image", "이미지"))
+
+
+class LoraInput(SmallInput):
+    loras: list[LocalLoraRef] = field(Text("LoRAs", "LoRA"), optional_list=True, max_length=3)
 
 
 class Instant(Model):
@@ -64,6 +68,13 @@ class Echo(Instant):
     def generate(self, pipeline: Any, request: Any, run: Run) -> list[Image.Image]:
         run.on_step(1, 1)
         return list(run.images["image_url"])
+
+
+class TakesLoras(Instant):
+    """Takes LoRAs, and has no weights that they could change."""
+
+    id = "test/loras"
+    Input = LoraInput
 
 
 class Slow(Instant):
