@@ -8,6 +8,7 @@ import pytest
 
 from safelight.api import submission
 from safelight.jobs import JobStatus
+from safelight.texts import Language
 from tests.api_server import NEIGHBOUR_KEY, PNG, running_server
 
 DATA_URI = "data:image/png;base64," + base64.b64encode(PNG).decode()
@@ -217,3 +218,9 @@ def test_where_a_lora_is_said_to_be_is_judged_at_submission(client, path, status
 def test_the_refusal_of_a_lora_speaks_the_requests_language(client):
     answer = client.post("/v1/models/test/loras?lang=ko", json={"loras": [{"path": "x", "scale": 1}]})
     assert "하나여야 합니다" in answer.json()["error_message"]
+
+
+@pytest.mark.parametrize(("query", "language"), [("", Language.EN), ("?lang=ko", Language.KO)])
+def test_a_job_remembers_the_language_it_was_submitted_in(server, client, query, language):
+    request_id = client.post(f"/v1/models/test/instant{query}", json={}).json()["request_id"]
+    assert server.claim(request_id).language is language

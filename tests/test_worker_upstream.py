@@ -11,17 +11,23 @@ from PIL import Image
 from pydantic import SecretStr
 
 from safelight.accounts import OWNER_ID
+from safelight.api.wire import result_of
+from safelight.attempt import Attempt
+from safelight.engine.protocol import Done, Size
 from safelight.fetch import Fetcher
 from safelight.jobs import Job, JobStatus, new_id
 from safelight.launch import open_upstreams, worker_environment
 from safelight.models import load_catalogue
+from safelight.models.ovis_image import OvisImage
 from safelight.models.wan_image_to_image import WanImageToImage
+from safelight.publish import report
 from safelight.settings import read_settings
 from safelight.store import StoredFile
 from safelight.texts import Language
 from safelight.wan_api import WanApi, WanPace
 from safelight.worker import MAX_ELSEWHERE
 from tests import test_worker
+from tests.jobs import new_job
 from tests.wan_vendor import KEY, refusal, running_vendor
 
 bench = test_worker.bench
@@ -78,6 +84,9 @@ async def test_the_vendor_draws_and_the_result_says_so(bench, vendor, wan):
     assert set(job.report.timings) == {"fetch", "upstream", "load", "generate", "encode", "store"}
     assert job.report.notes == ()
     assert job.upstream_task == "task-1"
+    told = result_of(job, "", include_cost=False)
+    assert (told["backend"], told["weights"]) == ("upstream", "wan2.6-image")
+    assert "upstream_task" not in told
 
 
 async def test_a_picture_of_another_size_is_scaled_with_a_note(bench, vendor, wan):
@@ -200,3 +209,18 @@ def test_the_catalogue_says_who_would_draw():
     assert asks.weights_of(model) == "wan2.6-image"
     assert model.id in asks.runnable_ids()
     assert load_catalogue().weights_of(model) in {"nano", None}
+
+
+@pytest.mark.parametrize(
+    ("model", "drawn_by", "backend", "weights"),
+    [
+        (WanImageToImage(), None, "local", "nano"),
+        (WanImageToImage(), "wan2.6-image", "upstream", "wan2.6-image"),
+        (OvisImage(), None, None, "nano"),
+    ],
+)
+def test_a_report_names_the_backend_where_there_are_two(tmp_path, model, drawn_by, backend, weights):
+    attempt = Attempt(new_job(model_id=model.id), tmp_path, drawn_by=drawn_by)
+    done = Done([Size(16, 16)], "nano", 0.1, [])
+    told = report(attempt, done, model)
+    assert (told.backend, told.weights) == (backend, weights)
