@@ -88,8 +88,12 @@ def _add_command(name: str, usual: float) -> None:
         "--minutes", default=usual, show_default=True, help="How long in all, earlier runs included."
     )
     @click.option("--seed", default=0, show_default=True)
-    def command(minutes: float, seed: int) -> None:
-        train(_stage(name), minutes, seed)
+    @click.option("--published", is_flag=True, help="Begin with the weights in the package, not anew.")
+    def command(minutes: float, seed: int, published: bool) -> None:
+        stage = _stage(name)
+        if published:
+            stage.take_published()
+        train(stage, minutes, seed)
 
 
 for _name, (_, _usual) in STAGES.items():

@@ -19,7 +19,8 @@ from torch.nn import functional
 
 from training.paint import draw
 from training.pictures import Bank, to_picture, to_tensor
-from training.stage import CHECKPOINTS, Recipe, Stage, device, half_precision, trained
+from training.published import published
+from training.stage import Recipe, Stage, device, half_precision, has_checkpoint, trained
 from training.world import Scene
 
 WIDTH: Final = 32
@@ -62,6 +63,12 @@ class Coder(nn.Module):
         if self.training:
             self._follow(raw.detach())
         return (raw - self.mean[:, None, None]) / self.variance[:, None, None].sqrt()
+
+    def take(self, state: dict[str, Tensor]) -> None:
+        """Take the weights of a plain autoencoder, whose latents are normalised by its convolutions."""
+        self.vae.load_state_dict(state)
+        self.mean.zero_()
+        self.variance.fill_(1)
 
     @torch.no_grad()
     def measure(self, pictures: Tensor) -> None:
@@ -156,6 +163,10 @@ class AutoencoderStage(Stage):
             drawn = self.coder.decode(latents + self.noise * torch.randn_like(latents))
         return likeness(drawn, pictures)
 
+    def take_published(self) -> None:
+        """Begin with the autoencoder in the package."""
+        self.coder.take(published(AutoencoderTiny, "shared/vae"))
+
     def encode(self, pictures: Tensor) -> Tensor:
         """Latents of a batch."""
         return self.coder.encode(pictures)
@@ -184,7 +195,7 @@ class DecoderStage(AutoencoderStage):
 
     def __init__(self) -> None:
         super().__init__()
-        self.coder.load_state_dict(trained(AutoencoderStage.name)["average"])
+        self.coder.load_state_dict(trained_coder().state_dict())
         self.coder.vae.encoder.requires_grad_(False)
         self.coder.eval()
 
@@ -211,18 +222,18 @@ def edge_weight(truth: Tensor) -> Tensor:
     return 1 + 6 * functional.max_pool2d((steps > 0.15).float(), 9, 1, 4)
 
 
+def trained_coder() -> Coder:
+    """The encoder and the best decoder so far: from the checkpoints, else from the package."""
+    coder = Coder()
+    for stage in (DecoderStage, AutoencoderStage):
+        if has_checkpoint(stage.name):
+            coder.load_state_dict(trained(stage.name)["average"])
+            return coder
+    coder.take(published(AutoencoderTiny, "shared/vae"))
+    return coder
+
+
 @cache
 def encoder() -> Coder:
     """The resting encoder, on the device."""
-    coder = Coder()
-    coder.load_state_dict(trained(AutoencoderStage.name)["average"])
-    return coder.eval().requires_grad_(False).to(device())
-
-
-def best_autoencoder() -> AutoencoderTiny:
-    """Encoder and the best decoder so far."""
-    coder = Coder()
-    coder.load_state_dict(trained(AutoencoderStage.name)["average"])
-    if (CHECKPOINTS / f"{DecoderStage.name}.pt").exists():
-        coder.load_state_dict(trained(DecoderStage.name)["average"])
-    return coder.folded()
+    return trained_coder().eval().requires_grad_(False).to(device())

@@ -11,13 +11,14 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from diffusers import ZImageControlNetModel
+from diffusers import ZImageControlNetModel, ZImageTransformer2DModel
 from PIL import Image
 from torch import Tensor, nn
 
 from training.latents import LatentBank, Shard
+from training.published import published
 from training.sampling import control_channels, hints_of
-from training.stage import Recipe, Stage, device, half_precision, trained
+from training.stage import Recipe, Stage, device, half_precision, has_checkpoint, trained
 from training.transformer import (
     DIM,
     TransformerStage,
@@ -68,7 +69,10 @@ def lend(controlnet: ZImageControlNetModel, transformer: Any) -> ZImageControlNe
 def trained_transformer() -> Any:
     """The base model, resting, on the device."""
     model = new_transformer()
-    model.load_state_dict(trained(TransformerStage.name)["average"])
+    if has_checkpoint(TransformerStage.name):
+        model.load_state_dict(trained(TransformerStage.name)["average"])
+    else:
+        model.load_state_dict(published(ZImageTransformer2DModel, "z-image/transformer"))
     return model.eval().requires_grad_(False).to(device())
 
 
@@ -88,6 +92,10 @@ class ControlNetStage(Stage):
             setattr(self.controlnet, name, nn.Parameter(token, requires_grad=False))
         self.module: nn.Module = self.controlnet
         self.bank = LatentBank(self.tokens)
+
+    def take_published(self) -> None:
+        """Begin with the ControlNet in the package; what it borrows stays."""
+        self.controlnet.load_state_dict(published(ZImageControlNetModel, "z-image/controlnet"), strict=False)
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Flow matching with hints; the prompts as for the base, and more of them say nothing."""

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import Any, Final
 
 from safetensors.torch import save_file
 
 from training import checker
-from training.autoencoder import best_autoencoder
+from training.autoencoder import trained_coder
 from training.captions import known_words
 from training.controlnet import BORROWED, ControlNetStage, new_controlnet
-from training.stage import CHECKPOINTS, trained
+from training.published import NANO
+from training.stage import has_checkpoint, trained
 from training.text_encoder import Reader, TextEncoderStage, tokenizer
 from training.transformer import TransformerStage, new_scheduler, new_transformer
-
-NANO: Final = Path(__file__).parents[1] / "src" / "safelight" / "nano"
 
 
 def export() -> dict[str, int]:
     """Write every part whose stage has a checkpoint; returns the size of each in bytes."""
     for stage, publish in _PUBLISHERS.items():
-        if (CHECKPOINTS / f"{stage}.pt").exists():
+        if has_checkpoint(stage):
             publish()
     folders = sorted({path.parent for path in NANO.rglob("*.safetensors")})
     return {
@@ -36,7 +34,7 @@ def _save(part: Any, folder: str) -> None:
 
 
 def _publish_autoencoder() -> None:
-    _save(best_autoencoder(), "shared/vae")
+    _save(trained_coder().folded(), "shared/vae")
 
 
 def _publish_text() -> None:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.autoencoder import FOLD, best_autoencoder
+from training.autoencoder import FOLD, trained_coder
 from training.captions import full_caption
 from training.latents import latents_of
 from training.maps import control as control_map
@@ -79,7 +79,7 @@ def control_channels(control: Tensor, keep: Tensor | None = None, masked: Tensor
 
 def pictures(latents: Tensor) -> list[NDArray[np.uint8]]:
     """Decode one after the other: uint8 (H, W, 3) each."""
-    vae = best_autoencoder().to(device())
+    vae = trained_coder().folded().to(device())
     with torch.inference_mode():
         return [to_picture(vae.decoder(row[None].float())[0]) for row in latents]
 

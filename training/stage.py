@@ -46,6 +46,10 @@ class Stage(ABC):
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
         """The loss on one batch that `rng` chooses."""
 
+    def take_published(self) -> None:
+        """Begin with the weights in the package."""
+        raise SystemExit(f"{self.name} cannot begin with published weights")
+
     @abstractmethod
     def report(self, module: torch.nn.Module, folder: Path) -> str:
         """Write samples of `module` (the averaged weights) into `folder`; return figures for one line."""
@@ -80,12 +84,16 @@ def train(stage: Stage, minutes: float, seed: int = 0) -> None:
     tqdm.write(f"{stage.name} done after {run.elapsed_s / 60:.1f} min, {run.steps} steps: {run.report()}")
 
 
+def has_checkpoint(name: str) -> bool:
+    """Whether a stage was trained here."""
+    return (CHECKPOINTS / f"{name}.pt").exists()
+
+
 def trained(name: str) -> dict[str, Any]:
     """What the checkpoint of a stage holds: "average" are its weights, "minutes" and "steps" its cost."""
-    path = CHECKPOINTS / f"{name}.pt"
-    if not path.exists():
+    if not has_checkpoint(name):
         raise SystemExit(f"{name} is not trained yet: python -m training {name}")
-    return torch.load(path, map_location="cpu", weights_only=True)
+    return torch.load(CHECKPOINTS / f"{name}.pt", map_location="cpu", weights_only=True)
 
 
 class _Run:
@@ -158,7 +166,7 @@ class _Run:
         path.with_suffix(".part").rename(path)
 
     def _resume(self) -> None:
-        if not (CHECKPOINTS / f"{self.stage.name}.pt").exists():
+        if not has_checkpoint(self.stage.name):
             return
         state = trained(self.stage.name)
         self.stage.module.load_state_dict(state["module"])

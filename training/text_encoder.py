@@ -31,7 +31,8 @@ from training.captions import (
     long_caption,
     short_caption,
 )
-from training.stage import Recipe, Stage, device, half_precision, trained
+from training.published import NANO, published
+from training.stage import Recipe, Stage, device, half_precision, has_checkpoint, trained
 from training.world import COLOURS, GROUNDS, KINDS, PLACES, SIZES, SKIES, Scene
 
 HIDDEN: Final = 160
@@ -53,6 +54,14 @@ CHAT_TEMPLATE: Final = (
 
 @cache
 def tokenizer() -> Qwen2Tokenizer:
+    """The tokenizer that belongs to `text_encoder`."""
+    folder = NANO / "shared" / "tokenizer"
+    if folder.exists() and not has_checkpoint(TextEncoderStage.name):
+        return Qwen2Tokenizer.from_pretrained(folder, local_files_only=True)
+    return learn_tokenizer()
+
+
+def learn_tokenizer() -> Qwen2Tokenizer:
     """Byte-level BPE whose merges come from the world's captions; any other text falls to bytes."""
     rng = np.random.default_rng(3)
     scenes = [Scene.random(rng) for _ in range(6000)]
@@ -185,6 +194,10 @@ class TextEncoderStage(Stage):
         self.reader = Reader().to(device())
         self.module: nn.Module = self.reader
 
+    def take_published(self) -> None:
+        """Begin with the text encoder in the package; the read-outs are learned anew."""
+        self.reader.encoder.load_state_dict(published(Qwen3Model, "shared/text_encoder"))
+
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Cross entropies of the next token and of what is said."""
         scenes = [Scene.random(rng) for _ in range(self.batch)]
@@ -258,6 +271,11 @@ def expand(encoder: Qwen3Model, prompt: str, limit: int = 96) -> str:
 @cache
 def text_encoder() -> Qwen3Model:
     """The trained encoder, resting, on the device."""
-    reader = Reader()
-    reader.load_state_dict(trained(TextEncoderStage.name)["average"])
-    return reader.encoder.eval().requires_grad_(False).to(device())
+    if has_checkpoint(TextEncoderStage.name):
+        reader = Reader()
+        reader.load_state_dict(trained(TextEncoderStage.name)["average"])
+        encoder = reader.encoder
+    else:
+        encoder = new_text_encoder()
+        encoder.load_state_dict(published(Qwen3Model, "shared/text_encoder"))
+    return encoder.eval().requires_grad_(False).to(device())
