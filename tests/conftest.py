@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import subprocess
 import tempfile
 import warnings
@@ -22,6 +23,9 @@ from safelight.wake import Waker, open_waker
 from tests.api_server import RunningServer, running_server
 
 _numbers = count()
+
+# A shell that runs tests in the background leaves them deaf to Ctrl-C, and with them what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
