@@ -240,20 +240,18 @@ def aspect_ratio_field() -> Any:
     return field(Text("Aspect Ratio (W:H)", "화면 비율 (가로:세로)"), default="auto")
 
 
-LORAS_TITLE = Text("LoRAs", "LoRA 목록")
-LORAS_DESCRIPTION = Text("List of LoRAs to apply (maximum 3).", "적용할 LoRA 목록(최대 3개).")
+def steps_field(description: Text, *, default: int, most: int) -> Any:
+    """How many denoising steps are run, from 1 to `most`."""
+    return field(
+        Text("Number of Inference Steps", "추론 단계 수"), description, default=default, ge=1, le=most
+    )
 
 
-def refuse_reversed_window(start: float, end: float) -> None:
-    """Refuse a control window that ends before it starts."""
-    if start > end:
-        raise Refused(
-            Text(
-                f"must not be greater than control_end; got {start} and {end}",
-                f"control_end보다 클 수 없습니다. 입력값: {start}, {end}",
-            ),
-            field="control_start",
-        )
+def loras_field(**more: Any) -> Any:
+    """Up to three LoRAs; more: what `field` takes besides."""
+    title = Text("LoRAs", "LoRA 목록")
+    description = Text("List of LoRAs to apply (maximum 3).", "적용할 LoRA 목록(최대 3개).")
+    return field(title, description, max_length=3, min_length=0, **more)
 
 
 @cache

@@ -16,6 +16,7 @@ from safelight.inputs import (
     output_format_field,
     prompt_field,
     seed_field,
+    steps_field,
 )
 from safelight.models.base import LoadContext, Model, Part, Run, Weights
 from safelight.texts import Text
@@ -49,12 +50,10 @@ class OvisInput(ModelInput):
     prompt: Prompt = prompt_field(_EXAMPLE_PROMPT)
     negative_prompt: NegativePrompt = field(Text("Negative Prompt", "네거티브 프롬프트"), default="")
     image_size: ImageSize = field(Text("Image Size", "이미지 크기"), default="landscape_4_3")
-    num_inference_steps: Integer = field(
-        Text("Number of Inference Steps", "추론 단계 수"),
+    num_inference_steps: Integer = steps_field(
         Text("The number of inference steps to perform.", "수행할 추론 단계 수."),
         default=28,
-        ge=1,
-        le=50,
+        most=50,
     )
     guidance_scale: float = field(
         Text("Guidance Scale", "가이던스 강도"),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from PIL.Image import Resampling
 from pydantic import model_validator
 
 from safelight.inputs import (
-    LORAS_DESCRIPTION,
-    LORAS_TITLE,
     ImageSizeOrAuto,
     ImageUrl,
     Integer,
@@ -20,12 +18,19 @@ from safelight.inputs import (
     Seed,
     aspect_ratio_field,
     field,
+    loras_field,
     output_format_field,
     prompt_field,
-    refuse_reversed_window,
     seed_field,
+    steps_field,
 )
-from safelight.models._z_image import Z_IMAGE_WEIGHTS
+from safelight.models._z_image import (
+    Z_IMAGE_WEIGHTS,
+    control_end_field,
+    control_scale_field,
+    control_start_field,
+    window_in_order,
+)
 from safelight.models.base import LoadContext, Model, Run
 from safelight.texts import Text
 
@@ -56,43 +61,29 @@ class ControlNetInput(ModelInput):
         ),
         example="https://playgrounds-storage-public.runcomfy.net/tools/7267/media-files/depth.jpg",
     )
-    loras: list[LoraRef] = field(
-        LORAS_TITLE,
-        LORAS_DESCRIPTION,
-        example=[{"path": "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union", "scale": 1}],
-        max_length=3,
-        min_length=0,
+    loras: list[LoraRef] = loras_field(
+        example=[{"path": "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union", "scale": 1}]
     )
     image_size: ImageSizeOrAuto = aspect_ratio_field()
-    control_scale: float = field(
-        Text("Control Scale", "제어 강도"),
+    control_scale: float = control_scale_field(
         Text(
             "Controls how strongly the ControlNet conditions affect the output.",
             "ControlNet 조건이 결과에 얼마나 강하게 영향을 주는지 조절합니다.",
         ),
         default=0.9,
-        ge=0,
-        le=1,
     )
-    control_start: float = field(
-        Text("Control Start", "제어 시작"),
+    control_start: float = control_start_field(
         Text(
             "Specifies the start point of the ControlNet conditioning during generation.",
             "생성 과정에서 ControlNet 조건이 시작되는 지점.",
         ),
-        default=0,
-        ge=0,
-        le=1,
     )
-    control_end: float = field(
-        Text("Control End", "제어 끝"),
+    control_end: float = control_end_field(
         Text(
             "Specifies the end point of the ControlNet conditioning during generation.",
             "생성 과정에서 ControlNet 조건이 끝나는 지점.",
         ),
         default=0.4,
-        ge=0,
-        le=1,
     )
     preprocess: Literal["none", "canny", "depth", "pose"] = field(
         Text("Preprocess", "전처리"),
@@ -102,15 +93,13 @@ class ControlNetInput(ModelInput):
         ),
         default="none",
     )
-    num_inference_steps: Integer = field(
-        Text("Number of Inference Steps", "추론 단계 수"),
+    num_inference_steps: Integer = steps_field(
         Text(
             "Specifies the number of inference steps during generation.",
             "생성할 때 수행할 추론 단계 수.",
         ),
         default=8,
-        ge=1,
-        le=8,
+        most=8,
     )
     seed: Seed = seed_field(0)
     enable_prompt_expansion: bool = field(
@@ -126,10 +115,7 @@ class ControlNetInput(ModelInput):
         Text("Specifies the output image format.", "출력 이미지의 형식.")
     )
 
-    @model_validator(mode="after")
-    def _window_in_order(self) -> Self:
-        refuse_reversed_window(self.control_start, self.control_end)
-        return self
+    _window_in_order = model_validator(mode="after")(window_in_order)
 
 
 class ZImageControlNet(Model):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from PIL.Image import Resampling
 from pydantic import model_validator
 
 from safelight.inputs import (
-    LORAS_DESCRIPTION,
-    LORAS_TITLE,
     ImageSizeOrAuto,
     ImageUrl,
     Integer,
@@ -21,12 +19,19 @@ from safelight.inputs import (
     Seed,
     aspect_ratio_field,
     field,
+    loras_field,
     output_format_field,
     prompt_field,
-    refuse_reversed_window,
     seed_field,
+    steps_field,
 )
-from safelight.models._z_image import Z_IMAGE_WEIGHTS
+from safelight.models._z_image import (
+    Z_IMAGE_WEIGHTS,
+    control_end_field,
+    control_scale_field,
+    control_start_field,
+    window_in_order,
+)
 from safelight.models.base import LoadContext, Model, Run
 from safelight.texts import Text
 
@@ -57,12 +62,8 @@ class InpaintingInput(ModelInput):
         ),
         example="https://playgrounds-storage-public.runcomfy.net/tools/7294/media-files/mask.png",
     )
-    control_start: float = field(
-        Text("Control Start", "제어 시작"),
+    control_start: float = control_start_field(
         Text("Start point of controlnet conditioning (0–1).", "ControlNet 조건의 시작 지점(0–1)."),
-        default=0,
-        ge=0,
-        le=1,
     )
     strength: float = field(
         Text("Strength", "강도"),
@@ -71,43 +72,30 @@ class InpaintingInput(ModelInput):
         ge=0,
         le=1,
     )
-    loras: list[LocalLoraRef] = field(
-        LORAS_TITLE, LORAS_DESCRIPTION, optional_list=True, max_length=3, min_length=0
-    )
+    loras: list[LocalLoraRef] = loras_field(optional_list=True)
     image_size: ImageSizeOrAuto = aspect_ratio_field()
-    num_inference_steps: Integer = field(
-        Text("Number of Inference Steps", "추론 단계 수"),
+    num_inference_steps: Integer = steps_field(
         Text("Controls the number of diffusion inference steps.", "확산 추론 단계 수를 조절합니다."),
         default=20,
-        ge=1,
-        le=30,
+        most=30,
     )
     seed: Seed = seed_field(0)
     output_format: OutputFormat = output_format_field(
         Text("Specifies the file format of the generated image.", "생성된 이미지의 파일 형식.")
     )
-    control_scale: float = field(
-        Text("Control Scale", "제어 강도"),
+    control_scale: float = control_scale_field(
         Text(
             "Defines the scale of the inpaint controlnet conditioning.",
             "인페인팅 ControlNet 조건의 강도를 정합니다.",
         ),
         default=0.75,
-        ge=0,
-        le=1,
     )
-    control_end: float = field(
-        Text("Control End", "제어 끝"),
+    control_end: float = control_end_field(
         Text("End point of controlnet conditioning (0–1).", "ControlNet 조건의 끝 지점(0–1)."),
         default=0.6,
-        ge=0,
-        le=1,
     )
 
-    @model_validator(mode="after")
-    def _window_in_order(self) -> Self:
-        refuse_reversed_window(self.control_start, self.control_end)
-        return self
+    _window_in_order = model_validator(mode="after")(window_in_order)
 
 
 class ZImageInpainting(Model):
