@@ -62,7 +62,9 @@ def harmless(answer):
 @given(st.sampled_from(["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"]), paths, queries, headers)
 def test_any_address(server, method, path, query, head):
     with server.client() as client:
-        harmless(client.request(method, f"/{path}", params=query, headers=head))
+        harmless(
+            client.request(method, f"{str(client.base_url).rstrip('/')}/{path}", params=query, headers=head)
+        )
 
 
 @settings(max_examples=200, deadline=None)
