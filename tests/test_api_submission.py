@@ -8,6 +8,8 @@ import pytest
 
 from safelight.api import submission
 from safelight.jobs import JobStatus
+from safelight.models import base
+from safelight.models.z_image_controlnet import ZImageControlNet
 from safelight.texts import Language
 from tests.api_server import NEIGHBOUR_KEY, PNG, running_server
 
@@ -168,6 +170,25 @@ def test_a_model_that_cannot_run_is_unavailable_after_its_input_was_checked(clie
     assert answer.headers["retry-after"].isdigit()
     assert model in answer.json()["error_message"]
     refused(client.post(path, json={"image_url": ""}), 422, 422001, "image_url")
+
+
+def test_what_needs_weights_that_are_not_here_is_422_until_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "NANO_DIR", tmp_path)
+    weights = ZImageControlNet.weights
+    for name in weights.nano.keys() - weights.optional:
+        (tmp_path / weights.nano[name].repo / weights.nano[name].folder).mkdir(parents=True)
+    path = f"/v1/models/{ZImageControlNet.id}"
+    body = {"prompt": "a red ball", "image_url": "https://example.org/a.png", "loras": []}
+    with running_server(tmp_path / "data") as server, server.client() as client:
+        for kind in ("depth", "pose"):
+            refused(client.post(path, json=body | {"preprocess": kind}), 422, 422001, "preprocess")
+        answer = client.post(f"{path}?lang=ko", json=body | {"preprocess": "pose"})
+        assert "none, canny" in answer.json()["error_message"]
+        assert "가중치" in answer.json()["error_message"]
+        assert queue_is_empty(server)
+        assert client.post(path, json=body | {"preprocess": "canny"}).status_code == 200
+        (tmp_path / "preprocess" / "depth").mkdir(parents=True)
+        assert client.post(path, json=body | {"preprocess": "depth"}).status_code == 200
 
 
 def test_a_full_disk_is_507_before_anything_is_accepted(server, client, monkeypatch):

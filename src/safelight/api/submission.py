@@ -87,6 +87,8 @@ class Submission:
         accepted = self.model.Input.parse(parse_json(body), self.language)
         if self.model.id not in self.services.catalogue.runnable_ids():
             raise Unavailable(f"{self.model.id} cannot run in this version.", retry_after_s=NO_ENGINE_RETRY_S)
+        if self.services.catalogue.weights_of(self.model) == "nano":
+            self.model.check_installed(accepted, self.language)
         draft = _Draft(accepted.settled())
         for name in image_fields(self.model.Input):
             value = draft.input[name]

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, get_args
 
-from safelight.errors import Unavailable
+from safelight.errors import FieldProblem, InvalidInput, Unavailable
 from safelight.inputs import PIXELS, ModelInput
 from safelight.loras import LoraFile, LoraUse
-from safelight.texts import Text
+from safelight.texts import Language, Text
 
 if TYPE_CHECKING:
     import torch
@@ -52,9 +52,13 @@ class Weights:
 
     def missing_nano(self) -> tuple[str, ...]:
         """The folders of the nano weights that this installation lacks and cannot do without."""
-        needed = [part for name, part in self.nano.items() if name not in self.optional]
-        folders = [Path(part.repo, part.folder) for part in needed]
-        return tuple(str(folder) for folder in folders if not (NANO_DIR / folder).is_dir())
+        needed = [name for name in self.nano if name not in self.optional and not self.has_nano(name)]
+        return tuple(str(Path(self.nano[name].repo, self.nano[name].folder)) for name in needed)
+
+    def has_nano(self, name: str) -> bool:
+        """Whether the nano weights of a part are installed."""
+        part = self.nano.get(name)
+        return part is not None and (NANO_DIR / part.repo / part.folder).is_dir()
 
 
 class LoadContext(Protocol):
@@ -135,6 +139,8 @@ class Model:
     lora_part: ClassVar[str | None] = None
     """The part that LoRAs change, by its name in `weights`."""
     Input: ClassVar[type[ModelInput]]
+    part_of_value: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    """Which optional part a field's value needs: the part's name by the value, by the field's name."""
     upstream: ClassVar[str] = ""
     """What draws for it in somebody else's API, where the operator has a key for that; empty: nothing."""
 
@@ -155,6 +161,19 @@ class Model:
         magic = request.get("enable_prompt_expansion") or request.get("prompt_extend")
         return self.price + (MAGIC_PROMPT_PRICE if magic else 0)
 
+    def check_installed(self, asked: ModelInput, language: Language = Language.EN) -> None:
+        """Judge whether the optional parts that an input needs are here; nano weights alone can lack one.
+
+        Raises InvalidInput with the values that work.
+        """
+        for name, parts in self.part_of_value.items():
+            lacking = {value for value, part in parts.items() if not self.weights.has_nano(part)}
+            if getattr(asked, name) in lacking:
+                values = get_args(type(asked).model_fields[name].annotation)
+                working = [value for value in values if value not in lacking]
+                message = _not_installed(getattr(asked, name), working).within(language)
+                raise InvalidInput(f"{name} {message}", fields=(FieldProblem(name, message),))
+
     @classmethod
     def has_engine(cls) -> bool:
         """Whether this version can run the model."""
@@ -164,3 +183,11 @@ class Model:
     def is_ready(cls) -> bool:
         """Whether this installation can run it: it has an engine, and its weights are there."""
         return cls.has_engine() and not cls.weights.missing_nano()
+
+
+def _not_installed(value: str, working: Sequence[str]) -> Text:
+    listing = ", ".join(working)
+    return Text(
+        f"must be one of {listing}: the weights for {value} are not installed on this server",
+        f"다음 중 하나여야 합니다: {listing}. 이 서버에는 {value}에 필요한 가중치가 설치되어 있지 않습니다",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from PIL.Image import Resampling
@@ -132,6 +133,7 @@ class ZImageControlNet(Model):
     weights = Z_IMAGE_WEIGHTS
     gpu_memory_gib = 28.0
     lora_part = "transformer"
+    part_of_value = MappingProxyType({"preprocess": {"depth": "depth", "pose": "pose"}})
     Input = ControlNetInput
 
     def load(self, context: LoadContext) -> Any:
