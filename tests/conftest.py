@@ -1,4 +1,7 @@
-"""Fixtures: real databases. A test that takes `database_url` or `database` runs on SQLite and on Postgres."""
+"""Fixtures: real databases, and the model that a test module names `MODEL`, on tiny weights.
+
+A test that takes `database_url` or `database` runs on SQLite and on Postgres.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import warnings
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx2
@@ -18,6 +22,7 @@ import pytest
 
 from safelight.accounts import Accounts
 from safelight.database import Database
+from safelight.engine.weights import Loader, Shelf
 from safelight.store import Store
 from safelight.wake import Waker, open_waker
 from tests.api_server import RunningServer, running_server
@@ -97,6 +102,32 @@ def client(server: RunningServer) -> Iterator[httpx2.Client]:
     """A client with the owner's key."""
     with server.client() as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of tiny random weights; a module may put more into it."""
+    from tests.tiny_weights import save_tiny_weights  # and with it torch, which most tests do without
+
+    return save_tiny_weights(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def shelf() -> Shelf:
+    """What the module's models have loaded."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def loader(request: pytest.FixtureRequest, weights: Path, shelf: Shelf) -> Loader:
+    """What loads the module's `MODEL`."""
+    return Loader(request.module.MODEL.weights.nano, "cpu", shelf, weights)
+
+
+@pytest.fixture(scope="module")
+def pipeline(request: pytest.FixtureRequest, loader: Loader) -> Any:
+    """The module's `MODEL`, loaded."""
+    return request.module.MODEL.load(loader)
 
 
 async def _execute(url: str, statement: str) -> None:

@@ -5,28 +5,12 @@ from safelight.engine import expansion
 from safelight.engine.expansion import NANO, REAL, _answer
 from safelight.engine.language_model import as_language_model
 from safelight.engine.little_world import note_strange_words, strange_words
-from safelight.engine.weights import WORDS, Loader
+from safelight.engine.weights import WORDS
 from safelight.models.z_image_controlnet import ZImageControlNet
-from tests.tiny_weights import save_tiny_weights
 from tests.z_image import picture, run_with, same
 
 MODEL = ZImageControlNet()
 KNOWN = frozenset({"red", "ball", "snow", "house"})
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return save_tiny_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(scope="module")
-def loader(weights):
-    return Loader(MODEL.weights.nano, "cpu", {}, weights)
-
-
-@pytest.fixture(scope="module")
-def pipeline(loader):
-    return MODEL.load(loader)
 
 
 @pytest.fixture

@@ -9,33 +9,16 @@ from safetensors.torch import load_file
 
 from safelight.engine.lora import linear_modules
 from safelight.engine.runner import RunStopped
-from safelight.engine.weights import Loader
 from safelight.errors import InvalidLora, LoraIncompatible
 from safelight.lora_library import linear_modules as linear_modules_on_disk
 from safelight.loras import LoraFile, LoraUse
 from safelight.models.z_image_controlnet import ZImageControlNet
 from safelight.models.z_image_inpainting import ZImageInpainting
 from tests.lora_files import ab, alphas, formats, pairs, save, with_shared_down
-from tests.tiny_weights import save_tiny_weights
 from tests.z_image import PROMPT, draw_stock, picture, run_with, same, stock
 
 MODEL, INPAINTING = ZImageControlNet(), ZImageInpainting()
 SIZE = (64, 64)
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return save_tiny_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(scope="module")
-def loader(weights):
-    return Loader(MODEL.weights.nano, "cpu", {}, weights)
-
-
-@pytest.fixture(scope="module")
-def pipeline(loader):
-    return MODEL.load(loader)
 
 
 @pytest.fixture(scope="module")

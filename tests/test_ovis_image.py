@@ -10,31 +10,15 @@ from safelight.inputs import PIXELS
 from safelight.models.base import Run
 from safelight.models.ovis_image import OvisImage
 from safelight.models.z_image_controlnet import ZImageControlNet
-from tests.tiny_weights import save_tiny_ovis, save_tiny_weights
+from tests.tiny_weights import save_tiny_ovis
 
 MODEL = OvisImage()
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    root = save_tiny_weights(tmp_path_factory.mktemp("weights"))
-    save_tiny_ovis(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def shelf():
-    return {}
-
-
-@pytest.fixture(scope="module")
-def loader(weights, shelf):
-    return Loader(MODEL.weights.nano, "cpu", shelf, weights)
-
-
-@pytest.fixture(scope="module")
-def pipeline(loader):
-    return MODEL.load(loader)
+def weights(weights):
+    save_tiny_ovis(weights)
+    return weights
 
 
 @pytest.fixture(scope="module")

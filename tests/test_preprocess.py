@@ -9,23 +9,21 @@ from safelight.engine.joints import crop_map, joints_in, peaks
 from safelight.engine.preprocess import canny, depth, people, pose, preprocess
 from safelight.engine.skeleton import COLOURS, LIMBS, NECK, NOSE, Figure, draw_skeletons
 from safelight.engine.weights import Loader
+from safelight.errors import InvalidInput
+from safelight.models import base
 from safelight.models.base import Part
 from safelight.models.z_image_controlnet import ZImageControlNet
+from safelight.texts import Language
 from tests.tiny_preprocessors import save_tiny_preprocessors
-from tests.tiny_weights import save_tiny_weights
 from tests.z_image import PROMPT, picture, run_with, same
 
 MODEL = ZImageControlNet()
+KINDS = ("none", "canny", "depth", "pose")
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return save_tiny_preprocessors(save_tiny_weights(tmp_path_factory.mktemp("weights")))
-
-
-@pytest.fixture(scope="module")
-def loader(weights):
-    return Loader(MODEL.weights.nano, "cpu", {}, weights)
+def weights(weights):
+    return save_tiny_preprocessors(weights)
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +186,28 @@ def test_an_image_without_people_gives_black_and_a_note(detecting):
     assert notes == ["No person was found in the image, so there is no pose to follow."]
 
 
-@pytest.mark.parametrize("kind", ["none", "canny", "depth", "pose"])
+def test_what_has_no_weights_here_is_refused_with_what_works(weights, tmp_path, monkeypatch):
+    body = {"prompt": PROMPT, "image_url": "file:x", "loras": []}
+    asked = {kind: MODEL.Input.parse(body | {"preprocess": kind}) for kind in KINDS}
+    monkeypatch.setattr(base, "NANO_DIR", weights)
+    for kind in KINDS:
+        MODEL.check_installed(asked[kind])
+    monkeypatch.setattr(base, "NANO_DIR", tmp_path)
+    (tmp_path / "preprocess" / "pose").mkdir(parents=True)
+    for kind in ("none", "canny", "pose"):
+        MODEL.check_installed(asked[kind])
+    with pytest.raises(InvalidInput) as english:
+        MODEL.check_installed(asked["depth"])
+    with pytest.raises(InvalidInput) as korean:
+        MODEL.check_installed(asked["depth"], Language.KO)
+    assert english.value.fields[0].field == korean.value.fields[0].field == "preprocess"
+    assert english.value.message == (
+        "preprocess must be one of none, canny, pose: the weights for depth are not installed on this server"
+    )
+    assert "none, canny, pose. 이 서버에는 depth에 필요한 가중치가" in korean.value.message
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_preprocessor_reaches_the_controlnet(loader, kind):
     pipeline = MODEL.load(loader)
     image = picture(96, 64)

@@ -10,26 +10,10 @@ from safelight.engine.weights import Loader
 from safelight.models.z_image_controlnet import ZImageControlNet
 from safelight.models.z_image_inpainting import ZImageInpainting
 from tests.nano import needs_nano
-from tests.tiny_weights import save_tiny_weights
 from tests.z_image import PROMPT, picture, run_with, same
 
 MODEL, INPAINTING = ZImageControlNet(), ZImageInpainting()
 SIZE = (128, 64)
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return save_tiny_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(scope="module")
-def loader(weights):
-    return Loader(MODEL.weights.nano, "cpu", {}, weights)
-
-
-@pytest.fixture(scope="module")
-def pipeline(loader):
-    return MODEL.load(loader)
 
 
 class Averages(torch.nn.Module):

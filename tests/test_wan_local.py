@@ -11,7 +11,7 @@ from safelight.engine.weights import Loader
 from safelight.models.base import Run
 from safelight.models.ovis_image import OvisImage
 from safelight.models.wan_image_to_image import WAN_PIXELS, WanImageToImage
-from tests.tiny_weights import save_tiny_klein, save_tiny_ovis, save_tiny_weights
+from tests.tiny_weights import save_tiny_klein, save_tiny_ovis
 
 MODEL = WanImageToImage()
 STAND_IN = "Drawn by a local stand-in for Wan 2.6 (FLUX.2 klein), not by Wan 2.6 itself."
@@ -21,26 +21,10 @@ SIZE = "1344*576 (21:9)"
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    root = save_tiny_weights(tmp_path_factory.mktemp("weights"))
-    save_tiny_ovis(root)
-    save_tiny_klein(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def shelf():
-    return {}
-
-
-@pytest.fixture(scope="module")
-def loader(weights, shelf):
-    return Loader(MODEL.weights.nano, "cpu", shelf, weights)
-
-
-@pytest.fixture(scope="module")
-def pipeline(loader):
-    return MODEL.load(loader)
+def weights(weights):
+    save_tiny_ovis(weights)
+    save_tiny_klein(weights)
+    return weights
 
 
 @pytest.fixture

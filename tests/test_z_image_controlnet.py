@@ -2,36 +2,19 @@ import numpy as np
 import pytest
 import torch
 from diffusers import ZImageControlNetModel, ZImageControlNetPipeline, ZImagePipeline
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from safelight.engine.control import Window
 from safelight.engine.parent import Child
 from safelight.engine.preprocess import canny
 from safelight.engine.protocol import Generate, Setup, read_pixels
 from safelight.engine.runner import RunStopped
-from safelight.engine.weights import Loader
 from safelight.inputs import PIXELS
 from safelight.jobs import Progress
-from safelight.models.base import Run
 from safelight.models.z_image_controlnet import ZImageControlNet
-from tests.tiny_weights import save_tiny_weights
+from tests.z_image import PROMPT, draw_stock, picture, run_with, same
 
 MODEL = ZImageControlNet()
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return save_tiny_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(scope="module")
-def loader(weights):
-    return Loader(MODEL.weights.nano, "cpu", {}, weights)
-
-
-@pytest.fixture(scope="module")
-def pipeline(loader):
-    return MODEL.load(loader)
 
 
 @pytest.fixture(scope="module")
@@ -51,46 +34,17 @@ def stock(weights, loader):
     return plain, controlled
 
 
-def picture(width=512, height=512):
-    image = Image.new("RGB", (width, height), "white")
-    ImageDraw.Draw(image).ellipse((width // 5, height // 5, width * 4 // 5, height * 4 // 5), fill="red")
-    return image
-
-
 def body(**values):
-    body = {"prompt": "a red ball", "image_url": "file:x", "loras": [], "image_size": "square"}
+    body = {"prompt": PROMPT, "image_url": "file:x", "loras": [], "image_size": "square"}
     body |= {"num_inference_steps": 2, "control_start": 0, "control_end": 1} | values
     return MODEL.Input.parse(body).settled()
 
 
 def draw(pipeline, loader, image=None, on_step=lambda step, steps: None, notes=None, **values):
     request = MODEL.Input.accepted(body(**values))
-    run = Run(
-        context=loader,
-        seed=request.seed,
-        images={"image_url": [image or picture()]},
-        on_step=on_step,
-        note=(notes if notes is not None else []).append,
-    )
+    run = run_with(loader, {"image_url": image or picture()}, seed=request.seed, on_step=on_step, notes=notes)
     (output,) = MODEL.generate(pipeline, request, run)
     return output
-
-
-def draw_stock(pipeline, size=(512, 512), steps=2, seed=0, **arguments):
-    width, height = size
-    return pipeline(
-        "a red ball",
-        width=width,
-        height=height,
-        num_inference_steps=steps,
-        guidance_scale=0.0,
-        generator=torch.Generator("cpu").manual_seed(seed),
-        **arguments,
-    ).images[0]
-
-
-def same(one, other):
-    return one.size == other.size and one.tobytes() == other.tobytes()
 
 
 def test_a_whole_window_equals_the_untouched_pipeline(pipeline, loader, stock):

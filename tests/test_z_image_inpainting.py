@@ -7,31 +7,14 @@ from PIL import Image, ImageDraw, ImageFilter
 from safelight import images
 from safelight.engine.inpaint import steps_of
 from safelight.engine.runner import RunStopped
-from safelight.engine.weights import Loader
 from safelight.errors import InvalidImage
 from safelight.inputs import PIXELS
 from safelight.models.z_image_controlnet import ZImageControlNet
 from safelight.models.z_image_inpainting import ZImageInpainting
-from tests.tiny_weights import save_tiny_weights
 from tests.z_image import PROMPT, draw_stock, picture, run_with, same, stock
 
 MODEL = ZImageInpainting()
 SIZE = (256, 192)
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return save_tiny_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(scope="module")
-def loader(weights):
-    return Loader(MODEL.weights.nano, "cpu", {}, weights)
-
-
-@pytest.fixture(scope="module")
-def pipeline(loader):
-    return MODEL.load(loader)
 
 
 def mask(box=(64, 48, 160, 112), size=SIZE, white=255):
