@@ -7,6 +7,8 @@ from transformers import RTDetrForObjectDetection
 from safelight.engine import preprocess as preprocessors
 from safelight.engine.joints import crop_map, joints_in, peaks
 from safelight.engine.preprocess import canny, depth, people, pose, preprocess
+from safelight.engine.protocol import Generate, Setup
+from safelight.engine.runner import Runner
 from safelight.engine.skeleton import COLOURS, LIMBS, NECK, NOSE, Figure, draw_skeletons
 from safelight.engine.weights import Loader
 from safelight.errors import InvalidInput
@@ -205,6 +207,15 @@ def test_what_has_no_weights_here_is_refused_with_what_works(weights, tmp_path, 
         "preprocess must be one of none, canny, pose: the weights for depth are not installed on this server"
     )
     assert "none, canny, pose. 이 서버에는 depth에 필요한 가중치가" in korean.value.message
+
+
+def test_a_worker_that_lacks_the_weights_says_what_works(tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "NANO_DIR", tmp_path)
+    body = {"prompt": PROMPT, "image_url": "file:x", "loras": [], "preprocess": "depth"}
+    runner = Runner(Setup("cpu", None), lambda message: None, lambda: False)
+    failed = runner.run(Generate("job", MODEL.id, MODEL.Input.parse(body).settled(), {}, str(tmp_path)))
+    assert failed.code == "invalid_input"
+    assert "must be one of none, canny: the weights for depth" in failed.message
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -82,6 +82,7 @@ class Runner:
     def _generate(self, request: Generate) -> Done:
         model = self._catalogue.get(request.model_id)
         asked = model.Input.accepted(request.input)
+        model.check_installed(asked)  # it may have been accepted where more is installed
         marks = image_fields(model.Input)
         pictures = {
             name: [images.decode(Path(path), marks[name].backdrop) for path in paths]
