@@ -203,7 +203,7 @@ async def test_a_job_that_does_not_stop_is_killed(tmp_path, model):
     task = asyncio.create_task(child.generate(request(tmp_path, model), lambda _: first_step.set()))
     await first_step.wait()
     await child.stop("job")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):  # well before `step_s`
         with pytest.raises(ChildDied):
             await task
     assert child.pid is None
