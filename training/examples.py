@@ -14,11 +14,15 @@ from training.world import Scene, Thing
 
 EXAMPLES: Final = Path(__file__).parents[1] / "examples"
 CONTROLNET: Final = "tongyi-mai/z-image/turbo/controlnet/lora"
+INPAINTING: Final = "tongyi-mai/z-image/turbo/inpainting/lora"
 
 HOUSE: Final = Scene("day", "grass", (Thing("house", "red", "large", 0.30, 0.84, 0.50),), 0.58, 0.8, 12)
 BOAT: Final = Scene("sunset", "sea", (Thing("boat", "white", "large", 0.66, 0.86, 0.52),), 0.56, 0.3, 5)
 TREE: Final = Scene("dawn", "flowers", (Thing("tree", "green", "large", 0.5, 0.86, 0.54),), 0.6, 0.2, 31)
 PERSON: Final = Scene("night", "snow", (Thing("person", "blue", "large", 0.62, 0.86, 0.54),), 0.6, 0.25, 8)
+
+MEADOW: Final = Scene("day", "grass", (Thing("tent", "blue", "small", 0.28, 0.86, 0.30),), 0.58, 0.15, 21)
+BALLOON: Final = Thing("balloon", "red", "large", 0.68, 0.66, 0.52)
 
 
 def write_examples() -> None:
@@ -28,6 +32,8 @@ def write_examples() -> None:
     _save("boat-depth.png", maps.depth(BOAT, 1024, 1024))
     _save("tree-shape.png", maps.shape(TREE, 768, 1024))
     _save("person.png", draw(PERSON, 768, 768))
+    _save("meadow.png", draw(MEADOW, 768, 768))
+    _save("meadow-mask.png", maps.shape(MEADOW.with_things(BALLOON), 768, 768))
     requests = [
         _request("House", "a red house on snow at night", "house-edges.png", image_size="landscape_4_3"),
         _request(
@@ -37,14 +43,22 @@ def write_examples() -> None:
         _request(
             "Person", "an orange person on sand by day", "person.png", image_size="auto", preprocess="canny"
         ),
+        _request(
+            "Meadow",
+            "a red balloon on grass on a sunny day",
+            "meadow.png",
+            INPAINTING,
+            mask_image_url="meadow-mask.png",
+            image_size="auto",
+        ),
     ]
     (EXAMPLES / "requests.json").write_text(json.dumps(requests, indent=2) + "\n")
 
 
-def _request(name: str, prompt: str, image: str, **fields: Any) -> dict[str, Any]:
+def _request(name: str, prompt: str, image: str, model: str = CONTROLNET, **fields: Any) -> dict[str, Any]:
     return {
         "name": name,
-        "model": CONTROLNET,
+        "model": model,
         "input": {"prompt": prompt, "image_url": image, "loras": [], "seed": 7, **fields},
     }
 
