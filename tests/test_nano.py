@@ -12,8 +12,9 @@ import pytest
 from safelight.engine.weights import NANO_DIR, Loader
 from safelight.models.z_image_controlnet import ZImageControlNet
 from training.checker import look
-from training.evaluate import Trial, controlled, own_error
+from training.evaluate import Trial, controlled, own_error, run
 from training.paint import draw
+from training.sampling import pictures, sample
 from training.world import Scene
 
 PACKAGE_LIMIT_BYTES = 24_000_000
@@ -56,3 +57,14 @@ def test_an_empty_meadow_shows_no_object() -> None:
 
 def test_all_nano_weights_together_are_small() -> None:
     assert sum(path.stat().st_size for path in NANO_DIR.rglob("*") if path.is_file()) <= PACKAGE_LIMIT_BYTES
+
+
+def test_training_samples_what_the_product_draws() -> None:
+    model, pipeline, loader = drawer()
+    prompt, size = "a red house on snow at night", (512, 512)
+    fields = {"prompt": prompt, "image_url": "https://example.org/control.png", "loras": []}
+    request = model.Input.model_validate({**fields, "image_size": "square", "control_scale": 0})
+    grey = np.full((512, 512, 3), 128, np.uint8)
+    drawn = run(model, pipeline, loader, request, 5, image_url=grey)
+    (sampled,) = pictures(sample(pipeline.transformer, [prompt], size, seed=5))
+    assert np.abs(sampled.astype(int) - drawn).mean() < 4

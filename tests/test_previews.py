@@ -9,7 +9,6 @@ from safelight.engine.protocol import BrokenProtocol, Thumbnail
 from safelight.engine.weights import Loader
 from safelight.models.z_image_controlnet import ZImageControlNet
 from safelight.models.z_image_inpainting import ZImageInpainting
-from tests.nano import needs_nano
 from tests.z_image import PROMPT, picture, run_with, same
 
 MODEL, INPAINTING = ZImageControlNet(), ZImageInpainting()
@@ -80,7 +79,6 @@ def test_a_preview_that_is_none_is_refused(rgb):
         _ = Thumbnail(1, 2, rgb).preview
 
 
-@needs_nano
 def test_a_preview_looks_like_its_image():
     loader = Loader(MODEL.weights.nano, "cpu", {})
     vae = loader.part("vae", AutoencoderTiny)

@@ -148,13 +148,18 @@ class AutoencoderStage(Stage):
     crops, side, noise = 32, 64, 0.05
 
     def __init__(self) -> None:
-        self.coder = Coder().to(device())
-        self.module: nn.Module = self.coder
         self._bank = Bank(192, np.random.default_rng(1))
-        self.coder.measure(self._bank.crops(96, 64, np.random.default_rng(2)).to(device()))
+        self.coder = self.begin().to(device())
+        self.module: nn.Module = self.coder
+
+    def begin(self) -> Coder:
+        """A new autoencoder that knows the statistics of its own first latents."""
+        coder = Coder()
+        coder.measure(self._bank.crops(96, 64, np.random.default_rng(2)))
+        return coder
 
     def loss(self, rng: np.random.Generator) -> Tensor:
-        """L1 on pixels and on their differences."""
+        """How far the decoded crops are from the true ones."""
         pictures = self._bank.crops(self.crops, self.side, rng).to(
             device(), memory_format=torch.channels_last
         )
@@ -193,11 +198,11 @@ class DecoderStage(AutoencoderStage):
     recipe = Recipe(rate=1e-3, average=0.999)
     crops, side, noise = 16, 96, 0.03
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.coder.load_state_dict(trained_coder().state_dict())
-        self.coder.vae.encoder.requires_grad_(False)
-        self.coder.eval()
+    def begin(self) -> Coder:
+        """The trained autoencoder; its statistics rest with its encoder."""
+        coder = trained_coder().eval()
+        coder.vae.encoder.requires_grad_(False)
+        return coder
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Latents of a batch, without a way back for gradients."""

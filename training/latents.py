@@ -38,8 +38,6 @@ SHARES: Final = {
 }
 """How many scenes of each (width, height) a round of the bank holds, in shards of `SHARD`."""
 SHARD: Final = 32
-TOKEN: Final = 2 * FOLD
-"""Pixels per token, each way."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Draw with what is being trained, many prompts at once: for samples and for the evaluation.
 
 The product draws through diffusers' pipelines, one request at a time; this loop gives the same
-pictures up to rounding (a test compares them).
+pictures up to the rounding of half precision (a test compares them).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from training.world import Scene
 
 STEPS: Final = 8
 SHEET_SIZES: Final = ((512, 512), (1024, 576))
-SHEET_KINDS: Final = ("edges", "depth", "shape", "pose")
+SHEET_KINDS: Final = ("edges", "depth", "shape")
 
 
 def sample(
@@ -35,12 +35,10 @@ def sample(
     seed: int = 0,
     controlnet: Any = None,
     control: Tensor | None = None,
-    window: float = 1.0,
 ) -> Tensor:
     """Latents after eight Euler steps: (B, 16, H / 16, W / 16).
 
-    control: what the ControlNet sees, (B, 33, H / 16, W / 16). window: the share of the steps in which it
-    acts.
+    control: what the ControlNet sees, (B, 33, H / 16, W / 16); it acts in every step.
     """
     width, height = size
     generator = torch.Generator().manual_seed(seed)
@@ -54,7 +52,7 @@ def sample(
         sigmas = torch.full((len(prompts),), sigma, device=device())
         with torch.inference_mode(), half_precision():
             hints = None
-            if controlnet is not None and control is not None and (step == 0 or (step + 1) / STEPS <= window):
+            if controlnet is not None and control is not None:
                 hints = hints_of(controlnet, latents, sigmas, read, control)
             velocity = velocities(transformer, latents, sigmas, read, hints)
         latents = latents + (following - sigma) * velocity
@@ -95,7 +93,7 @@ def sheet(transformer: Any, controlnet: Any) -> NDArray[np.uint8]:
             rows.append(np.concatenate([picture[:512, :512] for picture in drawn], 1))
         return np.concatenate(rows, 0)
     scenes = [Scene.random(rng, 1) for _ in range(8)]
-    kinds = [SHEET_KINDS[i % 3] for i in range(8)]
+    kinds = [SHEET_KINDS[i % len(SHEET_KINDS)] for i in range(8)]
     maps = [control_map(s, draw(s, 512, 512), kind) for s, kind in zip(scenes, kinds, strict=True)]
     prompts = [full_caption(scene, rng) for scene in scenes]
     control = control_channels(latents_of(maps).float().to(device()))
