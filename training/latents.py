@@ -25,6 +25,7 @@ from training.autoencoder import FOLD, encoder
 from training.paint import draw
 from training.pictures import to_tensor
 from training.stage import CHECKPOINTS, device, half_precision
+from training.tutor import answers
 from training.world import Scene, Thing
 
 BANK: Final = CHECKPOINTS / "latents"
@@ -45,7 +46,8 @@ class Shard:
     """Scenes of one size.
 
     latents: (N, 16, H / 16, W / 16), float16. cover: how much of each latent is object, same grid.
-    control: the latents of one map of each scene, whose kind stands in `kinds`.
+    control: the latents of one map of each scene, whose kind stands in `kinds`. answers: what each token
+    holds, (N, tokens, 33), uint8, see `training.tutor`.
     """
 
     scenes: list[Scene]
@@ -53,6 +55,7 @@ class Shard:
     cover: Tensor
     control: Tensor
     kinds: list[str]
+    answers: Tensor
 
     @cached_property
     def tokens(self) -> int:
@@ -74,7 +77,9 @@ def load(path: Path) -> Shard:
     """Read one shard."""
     state: dict[str, Any] = torch.load(path, weights_only=True)
     scenes = [scene_of(fields) for fields in json.loads(state["scenes"])]
-    return Shard(scenes, state["latents"], state["cover"], state["control"], state["kinds"])
+    height, width = (side * FOLD for side in state["latents"].shape[-2:])
+    known = torch.from_numpy(np.stack([answers(scene, width, height) for scene in scenes]))
+    return Shard(scenes, state["latents"], state["cover"], state["control"], state["kinds"], known)
 
 
 def scene_of(fields: dict[str, Any]) -> Scene:
@@ -108,6 +113,7 @@ class LatentBank:
             torch.stack([kin[s].cover[i] for s, i in pick]).float().to(device()),
             torch.stack([kin[s].control[i] for s, i in pick]).float().to(device()),
             [kin[s].kinds[i] for s, i in pick],
+            torch.stack([kin[s].answers[i] for s, i in pick]).float().to(device()) / 255,
         )
 
 
@@ -121,7 +127,7 @@ def _plan(rounds: int) -> Iterator[tuple[str, tuple[int, int], int]]:
                     number += 1
 
 
-def _make(size: tuple[int, int], rng: np.random.Generator) -> Shard:
+def _make(size: tuple[int, int], rng: np.random.Generator) -> dict[str, Any]:
     width, height = size
     scenes = [Scene.random(rng) for _ in range(SHARD)]
     kinds = [_control_kind(scene, rng) for scene in scenes]
@@ -131,7 +137,13 @@ def _make(size: tuple[int, int], rng: np.random.Generator) -> Shard:
         for scene, picture, kind in zip(scenes, pictures, kinds, strict=True)
     ]
     cover = np.stack([_cover(scene, width, height) for scene in scenes])
-    return Shard(scenes, latents_of(pictures), torch.from_numpy(cover).half(), latents_of(controls), kinds)
+    return {
+        "scenes": json.dumps([asdict(scene) for scene in scenes]),
+        "latents": latents_of(pictures),
+        "cover": torch.from_numpy(cover).half(),
+        "control": latents_of(controls),
+        "kinds": kinds,
+    }
 
 
 def latents_of(pictures: list[NDArray[np.uint8]], at_once: int = 4) -> Tensor:
@@ -160,7 +172,6 @@ def _cover(scene: Scene, width: int, height: int) -> NDArray[np.float32]:
     )
 
 
-def _write(path: Path, shard: Shard) -> None:
-    state = {**vars(shard), "scenes": json.dumps([asdict(scene) for scene in shard.scenes])}
+def _write(path: Path, state: dict[str, Any]) -> None:
     torch.save(state, path.with_suffix(".part"))
     path.with_suffix(".part").rename(path)

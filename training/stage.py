@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +43,8 @@ class Stage(ABC):
     name: ClassVar[str]
     recipe: ClassVar[Recipe] = Recipe()
     module: torch.nn.Module
+    tutor: torch.nn.Module | None = None
+    """Learns beside the module and helps it to learn; it is not averaged and not published."""
 
     @abstractmethod
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
@@ -60,9 +64,39 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def half_precision() -> torch.autocast:
-    """bfloat16 for the products: twice as fast on CPUs that have it, and on every GPU."""
-    return torch.autocast(device().type, torch.bfloat16)
+@contextmanager
+def half_precision() -> Iterator[None]:
+    """bfloat16 for the products: twice as fast on CPUs that have it, and on every GPU.
+
+    On CPUs attention stays in float32: at a few hundred tokens its gradient takes half the time.
+    """
+    with torch.autocast(device().type, torch.bfloat16), _attention_of(device()):
+        yield
+
+
+@contextmanager
+def _attention_of(where: torch.device) -> Iterator[None]:
+    usual = torch.nn.functional.scaled_dot_product_attention
+
+    def attention(query: Any, key: Any, value: Any, attn_mask: Any = None, **more: Any) -> torch.Tensor:
+        if attn_mask is not None and attn_mask.is_floating_point():
+            attn_mask = attn_mask.float()
+        with torch.autocast(where.type, enabled=False):
+            found = usual(query.float(), key.float(), value.float(), attn_mask=attn_mask, **more)
+        return found.to(query.dtype)
+
+    if where.type == "cpu":
+        torch.nn.functional.scaled_dot_product_attention = attention
+    try:
+        yield
+    finally:
+        torch.nn.functional.scaled_dot_product_attention = usual
+
+
+def compiled(blocks: Iterable[torch.nn.Module]) -> None:
+    """Compile blocks of a model in place, on CPUs a fifth faster, for any number of tokens."""
+    for block in blocks:
+        block.compile(dynamic=True)
 
 
 def train(stage: Stage, minutes: float, seed: int = 0) -> None:
@@ -107,7 +141,10 @@ class _Run:
         self.smooth_loss = math.nan
         self._seed = seed
         self._due: dict[str, float] = {}
-        self._weights = [weight for weight in stage.module.parameters() if weight.requires_grad]
+        taught = [stage.module] if stage.tutor is None else [stage.module, stage.tutor]
+        self._weights = [
+            weight for module in taught for weight in module.parameters() if weight.requires_grad
+        ]
         recipe = stage.recipe
         self._optimizer = torch.optim.AdamW(
             self._weights, recipe.rate, recipe.betas, weight_decay=recipe.weight_decay
@@ -155,6 +192,7 @@ class _Run:
         state = {
             "module": self.stage.module.state_dict(),
             "average": self.average.state_dict(),
+            "tutor": self.stage.tutor.state_dict() if self.stage.tutor else {},
             "optimizer": self._optimizer.state_dict(),
             "minutes": self.elapsed_s / 60,
             "steps": self.steps,
@@ -171,6 +209,8 @@ class _Run:
         state = trained(self.stage.name)
         self.stage.module.load_state_dict(state["module"])
         self.average.load_state_dict(state["average"])
+        if self.stage.tutor:
+            self.stage.tutor.load_state_dict(state["tutor"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.elapsed_s, self.steps, self.smooth_loss = state["minutes"] * 60, state["steps"], state["loss"]
 

@@ -14,14 +14,19 @@ from torch import Tensor, nn
 from training.captions import caption, full_caption
 from training.latents import LatentBank, Shard
 from training.published import published
-from training.stage import Recipe, Stage, device, half_precision
+from training.stage import Recipe, Stage, compiled, device, half_precision
 from training.text_encoder import HIDDEN, states, text_encoder
+from training.tutor import Tutor
 
 DIM: Final = 160
 SHIFT: Final = 3.0
 """The scheduler's shift: how much longer than in equal steps it stays near the noise."""
 COLOUR_CHANNELS: Final = 3
 """The latents' first channels are where the autoencoder's path for colour ends."""
+HEARD: Final = 2
+"""The layer whose output the tutor hears."""
+TUTORED: Final = 1.0
+"""The weight of what the tutor asks."""
 DROPPED: Final = 0.08
 """Share of prompts that are left out, so that the model knows what it draws unasked."""
 
@@ -89,6 +94,13 @@ class TransformerStage(Stage):
     def __init__(self) -> None:
         self.transformer = new_transformer().to(device())
         self.module: nn.Module = self.transformer
+        self.tutor = Tutor(DIM).to(device())
+        blocks = (
+            *self.transformer.noise_refiner,
+            *self.transformer.context_refiner,
+            *self.transformer.layers,
+        )
+        compiled(block for block in blocks if block is not self.transformer.layers[HEARD])
         self.bank = LatentBank(self.tokens)
 
     def take_published(self) -> None:
@@ -99,9 +111,9 @@ class TransformerStage(Stage):
         """Flow matching on one batch of one size."""
         batch = self.bank.batch(rng)
         sigmas, noisy, velocity = noised(batch.latents)
-        with half_precision():
+        with half_precision(), self.tutor.listening(self.transformer.layers[HEARD]):
             drawn = velocities(self.transformer, noisy, sigmas, prompt_states(prompts_of(batch, rng)))
-        return weighed_error(drawn, velocity, batch.cover)
+        return weighed_error(drawn, velocity, batch.cover) + TUTORED * self.tutor.loss(batch.answers)
 
     def report(self, module: Any, folder: Path) -> str:
         """A sheet of pictures for prompts that never change."""
