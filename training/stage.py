@@ -86,7 +86,7 @@ def _attention_of(where: torch.device) -> Iterator[None]:
         return found.to(query.dtype)
 
     if where.type == "cpu":
-        torch.nn.functional.scaled_dot_product_attention = attention
+        torch.nn.functional.scaled_dot_product_attention = attention  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -90,17 +90,15 @@ class TransformerStage(Stage):
     name = "transformer"
     recipe = Recipe(rate=1.5e-3, average=0.9985, weight_decay=0.02)
     tokens = 6144
+    tutor: Tutor
 
     def __init__(self) -> None:
         self.transformer = new_transformer().to(device())
         self.module: nn.Module = self.transformer
         self.tutor = Tutor(DIM).to(device())
-        blocks = (
-            *self.transformer.noise_refiner,
-            *self.transformer.context_refiner,
-            *self.transformer.layers,
-        )
-        compiled(block for block in blocks if block is not self.transformer.layers[HEARD])
+        self.heard = self.transformer.layers[HEARD]
+        refiners = (*self.transformer.noise_refiner, *self.transformer.context_refiner)
+        compiled(block for block in (*refiners, *self.transformer.layers) if block is not self.heard)
         self.bank = LatentBank(self.tokens)
 
     def take_published(self) -> None:
@@ -111,7 +109,7 @@ class TransformerStage(Stage):
         """Flow matching on one batch of one size."""
         batch = self.bank.batch(rng)
         sigmas, noisy, velocity = noised(batch.latents)
-        with half_precision(), self.tutor.listening(self.transformer.layers[HEARD]):
+        with half_precision(), self.tutor.listening(self.heard):
             drawn = velocities(self.transformer, noisy, sigmas, prompt_states(prompts_of(batch, rng)))
         return weighed_error(drawn, velocity, batch.cover) + TUTORED * self.tutor.loss(batch.answers)
 

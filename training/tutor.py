@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -74,7 +73,7 @@ class Tutor(nn.Module):
             handle.remove()
 
     def loss(self, truth: Tensor, first: int = 0) -> Tensor:
-        """Cross-entropy of what was heard of the picture's tokens, which begin at `first`; objects weigh more.
+        """Cross-entropy of what was heard of the picture's tokens, from `first` on; objects weigh more.
 
         truth: (B, tokens, 33) in [0, 1], as `answers` gives it.
         """
