@@ -15,6 +15,7 @@ STAGES: Final[dict[str, tuple[str, float]]] = {
     "checker": ("training.checker:CheckerStage", 8),
     "transformer": ("training.transformer:TransformerStage", 75),
     "controlnet": ("training.controlnet:ControlNetStage", 25),
+    "ovis": ("training.ovis:OvisStage", 75),
     "decoder": ("training.autoencoder:DecoderStage", 45),
 }
 """By name, in order: the class, and the minutes that the published weights were given."""

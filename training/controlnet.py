@@ -15,20 +15,12 @@ from diffusers import ZImageControlNetModel, ZImageTransformer2DModel
 from PIL import Image
 from torch import Tensor, nn
 
+from training.flow import DIM, noised, prompts_of, weighed_error
 from training.latents import LatentBank, Shard
 from training.published import published
 from training.sampling import control_channels, hints_of
 from training.stage import Recipe, Stage, device, half_precision, has_checkpoint, trained
-from training.transformer import (
-    DIM,
-    TransformerStage,
-    new_transformer,
-    noised,
-    prompt_states,
-    prompts_of,
-    velocities,
-    weighed_error,
-)
+from training.transformer import TransformerStage, new_transformer, prompt_states, velocities
 
 MASKED: Final = 1 / 3
 """Share of the lessons that are masks."""
@@ -114,9 +106,9 @@ class ControlNetStage(Stage):
 
     def report(self, module: Any, folder: Path) -> str:
         """Control images, and what was drawn of them."""
-        from training.sampling import sheet
+        from training.sampling import control_sheet
 
-        Image.fromarray(sheet(self.transformer, module)).save(folder / f"{self.name}.png")
+        Image.fromarray(control_sheet(self.transformer, module)).save(folder / f"{self.name}.png")
         return "see the samples"
 
 

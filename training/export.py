@@ -11,10 +11,11 @@ from training import checker
 from training.autoencoder import trained_coder
 from training.captions import known_words
 from training.controlnet import BORROWED, ControlNetStage, new_controlnet
+from training.flow import new_scheduler
 from training.published import NANO
 from training.stage import has_checkpoint, trained
 from training.text_encoder import Reader, TextEncoderStage, tokenizer
-from training.transformer import TransformerStage, new_scheduler, new_transformer
+from training.transformer import TransformerStage, new_transformer
 
 
 def export() -> dict[str, int]:

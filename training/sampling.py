@@ -6,6 +6,7 @@ pictures up to the rounding of half precision (a test compares them).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -15,12 +16,13 @@ from torch import Tensor
 
 from training.autoencoder import FOLD, trained_coder
 from training.captions import full_caption
+from training.flow import new_scheduler
 from training.latents import latents_of
 from training.maps import control as control_map
 from training.paint import draw
 from training.pictures import to_picture
 from training.stage import device, half_precision
-from training.transformer import new_scheduler, prompt_states, velocities
+from training.transformer import prompt_states, velocities
 from training.world import Scene
 
 STEPS: Final = 8
@@ -40,22 +42,32 @@ def sample(
 
     control: what the ControlNet sees, (B, 33, H / 16, W / 16); it acts in every step.
     """
+    read = prompt_states(prompts)
+
+    def velocity(latents: Tensor, sigmas: Tensor) -> Tensor:
+        hints = None
+        if controlnet is not None and control is not None:
+            hints = hints_of(controlnet, latents, sigmas, read, control)
+        return velocities(transformer, latents, sigmas, read, hints)
+
+    return euler(velocity, len(prompts), size, seed)
+
+
+def euler(
+    velocity: Callable[[Tensor, Tensor], Tensor], count: int, size: tuple[int, int], seed: int = 0
+) -> Tensor:
+    """Follow velocities of (latents, sigmas) from noise in eight steps: (count, 16, H / 16, W / 16)."""
     width, height = size
     generator = torch.Generator().manual_seed(seed)
-    latents = torch.randn((len(prompts), 16, height // FOLD, width // FOLD), generator=generator).to(device())
+    latents = torch.randn((count, 16, height // FOLD, width // FOLD), generator=generator).to(device())
     scheduler = new_scheduler()
     scheduler.sigma_min = 0.0
     scheduler.set_timesteps(STEPS)
-    read = prompt_states(prompts)
     for step in range(STEPS):
         sigma, following = scheduler.sigmas[step].item(), scheduler.sigmas[step + 1].item()
-        sigmas = torch.full((len(prompts),), sigma, device=device())
+        sigmas = torch.full((count,), sigma, device=device())
         with torch.inference_mode(), half_precision():
-            hints = None
-            if controlnet is not None and control is not None:
-                hints = hints_of(controlnet, latents, sigmas, read, control)
-            velocity = velocities(transformer, latents, sigmas, read, hints)
-        latents = latents + (following - sigma) * velocity
+            latents = latents + (following - sigma) * velocity(latents, sigmas)
     return latents
 
 
@@ -82,16 +94,20 @@ def pictures(latents: Tensor) -> list[NDArray[np.uint8]]:
         return [to_picture(vae.decoder(row[None].float())[0]) for row in latents]
 
 
-def sheet(transformer: Any, controlnet: Any) -> NDArray[np.uint8]:
-    """Pictures for prompts that never change, at two sizes; with a ControlNet, its control images above."""
+def sheet(draw_latents: Callable[[list[str], tuple[int, int]], Tensor]) -> NDArray[np.uint8]:
+    """Pictures for prompts that never change, at two sizes. draw_latents: (prompts, size) to latents."""
     rng = np.random.default_rng(11)
-    if controlnet is None:
-        rows = []
-        for width, height in SHEET_SIZES:
-            prompts = [full_caption(Scene.random(rng, 1), rng) for _ in range(6)]
-            drawn = pictures(sample(transformer, prompts, (width, height)))
-            rows.append(np.concatenate([picture[:512, :512] for picture in drawn], 1))
-        return np.concatenate(rows, 0)
+    rows = []
+    for size in SHEET_SIZES:
+        prompts = [full_caption(Scene.random(rng, 1), rng) for _ in range(6)]
+        drawn = pictures(draw_latents(prompts, size))
+        rows.append(np.concatenate([picture[:512, :512] for picture in drawn], 1))
+    return np.concatenate(rows, 0)
+
+
+def control_sheet(transformer: Any, controlnet: Any) -> NDArray[np.uint8]:
+    """Control images, and below them what was drawn of them."""
+    rng = np.random.default_rng(11)
     scenes = [Scene.random(rng, 1) for _ in range(8)]
     kinds = [SHEET_KINDS[i % len(SHEET_KINDS)] for i in range(8)]
     maps = [control_map(s, draw(s, 512, 512), kind) for s, kind in zip(scenes, kinds, strict=True)]

@@ -1,0 +1,131 @@
+"""What the image models' stages share: flow matching on the bank, with a tutor who listens half way."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from torch import Tensor, nn
+
+from training.captions import caption, full_caption
+from training.latents import LatentBank, Shard
+from training.stage import Stage, compiled, device, half_precision
+from training.tutor import Tutor
+
+DIM: Final = 160
+"""The width of both Z-Image models' parts and of klein."""
+SHIFT: Final = 3.0
+"""The scheduler's shift: how much longer than in equal steps it stays near the noise."""
+COLOUR_CHANNELS: Final = 3
+"""The latents' first channels are where the autoencoder's path for colour ends."""
+TUTORED: Final = 1.0
+"""The weight of what the tutor asks."""
+DROPPED: Final = 0.08
+"""Share of prompts that are left out, so that the model knows what it draws unasked."""
+
+
+class FlowStage(Stage):
+    """An image model in training: the loss of its velocities, and of what its tutor asks."""
+
+    tokens = 6144
+    tutor: Tutor
+
+    def __init__(self, model: Any, blocks: Iterable[nn.Module], heard: nn.Module, width: int = DIM) -> None:
+        """blocks: those that may be compiled, `heard` among them: the one to which the tutor listens."""
+        self.model = model.to(device())
+        self.module: nn.Module = self.model
+        self.tutor = Tutor(width).to(device())
+        self.heard = heard
+        compiled(block for block in blocks if block is not heard)
+        self.bank = LatentBank(self.tokens)
+
+    @abstractmethod
+    def velocities(self, noisy: Tensor, sigmas: Tensor, prompts: list[str]) -> Tensor:
+        """Noise minus data, as the model sees it: (B, 16, h, w)."""
+
+    def loss(self, rng: np.random.Generator) -> Tensor:
+        """Flow matching on one batch of one size."""
+        batch = self.bank.batch(rng)
+        sigmas, noisy, velocity = noised(batch.latents)
+        with half_precision(), self.tutor.listening(self.heard):
+            drawn = self.velocities(noisy, sigmas, prompts_of(batch, rng))
+        return weighed_error(drawn, velocity, batch.cover) + TUTORED * self.tutor.loss(batch.answers)
+
+
+def new_scheduler(dynamic: bool = False) -> FlowMatchEulerDiscreteScheduler:
+    """As the real ones are configured. dynamic: the shift depends on the size; Z-Image's does not."""
+    return FlowMatchEulerDiscreteScheduler(
+        num_train_timesteps=1000, shift=SHIFT, use_dynamic_shifting=dynamic
+    )
+
+
+def sample_sigmas(count: int) -> Tensor:
+    """Noise levels in (0, 1), logit-normal, moved as the scheduler moves its own."""
+    sigmas = torch.sigmoid(torch.randn(count))
+    return (SHIFT * sigmas / (1 + (SHIFT - 1) * sigmas)).to(device())
+
+
+def noised(latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise levels, noisy latents, and the velocity from data to noise."""
+    sigmas = sample_sigmas(len(latents))
+    noise = torch.randn_like(latents)
+    level = sigmas[:, None, None, None]
+    return sigmas, (1 - level) * latents + level * noise, noise - latents
+
+
+def weighed_error(velocity: Tensor, truth: Tensor, cover: Tensor) -> Tensor:
+    """Mean square error; objects, few of the pixels, count four times, and so do the colours.
+
+    Fine structure, which the other channels hold, cannot be foreseen while there is much noise: at equal
+    weight its error drowns what can be learned of colour and place.
+    """
+    channels = torch.ones(truth.shape[1], device=truth.device)
+    channels[:COLOUR_CHANNELS] = 4
+    weight = (1 + 3 * cover[:, None]) * channels[:, None, None]
+    return ((velocity - truth).square() * weight).sum() / weight.sum()
+
+
+def prompts_of(batch: Shard, rng: np.random.Generator) -> list[str]:
+    """A fresh caption for each scene; some say nothing."""
+    return [
+        "" if rng.random() < DROPPED else (full_caption if rng.random() < 0.4 else caption)(scene, rng)
+        for scene in batch.scenes
+    ]
+
+
+def silenced(model: nn.Module, *names: str) -> Any:
+    """Set the weights whose name, behind a "/", contains one of these to zero: modulations, and the output.
+
+    A transformer learns fastest when it begins as the identity.
+    """
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if any(part in f"/{name}" for part in names):
+                weight.zero_()
+    return model
+
+
+def to_tokens(latents: Tensor) -> Tensor:
+    """Patches of 2 x 2 as Ovis and klein pack them: (B, C, h, w) to (B, h * w / 4, 4 * C)."""
+    count, channels, height, width = latents.shape
+    patches = latents.view(count, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
+    return patches.reshape(count, height * width // 4, channels * 4)
+
+
+def from_tokens(tokens: Tensor, height: int, width: int) -> Tensor:
+    """Tokens back to latents: (B, C, height, width)."""
+    count, _, channels = tokens.shape
+    patches = tokens.view(count, height // 2, width // 2, channels // 4, 2, 2).permute(0, 3, 1, 4, 2, 5)
+    return patches.reshape(count, channels // 4, height, width)
+
+
+def grid(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Row and column of each token of latents of this height and width: (tokens,) each."""
+    rows, columns = torch.meshgrid(
+        torch.arange(height // 2, device=device()), torch.arange(width // 2, device=device()), indexing="ij"
+    )
+    return rows.flatten(), columns.flatten()
