@@ -16,6 +16,7 @@ STAGES: Final[dict[str, tuple[str, float]]] = {
     "transformer": ("training.transformer:TransformerStage", 75),
     "controlnet": ("training.controlnet:ControlNetStage", 25),
     "ovis": ("training.ovis:OvisStage", 75),
+    "klein": ("training.klein:KleinStage", 75),
     "decoder": ("training.autoencoder:DecoderStage", 45),
 }
 """By name, in order: the class, and the minutes that the published weights were given."""
@@ -33,6 +34,16 @@ def main() -> None:
 def latents(rounds: int, seed: int) -> None:
     """Fill the bank of painted scenes that the image models learn from (needs the autoencoder)."""
     from training.latents import fill
+
+    fill(rounds, seed)
+
+
+@main.command()
+@click.option("--rounds", default=4, show_default=True, help="How many times 24 shards of 32 lessons.")
+@click.option("--seed", default=0, show_default=True)
+def mixtures(rounds: int, seed: int) -> None:
+    """Fill the bank of lessons with references that klein learns from (needs the autoencoder)."""
+    from training.klein import fill
 
     fill(rounds, seed)
 
@@ -74,6 +85,7 @@ def everything(context: click.Context) -> None:
         context.invoke(main.commands[name])
         if name == "autoencoder":
             context.invoke(latents)
+            context.invoke(mixtures)
     context.invoke(export)
 
 

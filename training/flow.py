@@ -33,6 +33,9 @@ class FlowStage(Stage):
 
     tokens = 6144
     tutor: Tutor
+    guided = 0.0
+    """How much further than the data the model shall go from what it draws unasked: half of the way makes
+    it draw as with a guidance scale of two (model guidance, Tang et al. 2025). For models without any."""
 
     def __init__(self, model: Any, blocks: Iterable[nn.Module], heard: nn.Module, width: int = DIM) -> None:
         """blocks: those that may be compiled, `heard` among them: the one to which the tutor listens."""
@@ -50,9 +53,15 @@ class FlowStage(Stage):
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Flow matching on one batch of one size."""
         batch = self.bank.batch(rng)
+        prompts = prompts_of(batch, rng)
         sigmas, noisy, velocity = noised(batch.latents)
         with half_precision(), self.tutor.listening(self.heard):
-            drawn = self.velocities(noisy, sigmas, prompts_of(batch, rng))
+            drawn = self.velocities(noisy, sigmas, prompts)
+        if self.guided:
+            with torch.no_grad(), half_precision():
+                unasked = self.velocities(noisy, sigmas, [""] * len(prompts))
+            asked = torch.tensor([bool(prompt) for prompt in prompts], device=device())[:, None, None, None]
+            velocity = velocity + self.guided * asked * (drawn.detach() - unasked)
         return weighed_error(drawn, velocity, batch.cover) + TUTORED * self.tutor.loss(batch.answers)
 
 

@@ -70,7 +70,7 @@ def fill(rounds: int, seed: int) -> None:
     for name, size, number in tqdm(wanted, desc="latents", unit="shard", mininterval=5):
         path = BANK / f"{name}.pt"
         if not path.exists():
-            _write(path, _make(size, np.random.default_rng([seed, 1, number])))
+            write(path, _make(size, np.random.default_rng([seed, 1, number])))
 
 
 def load(path: Path) -> Shard:
@@ -136,7 +136,7 @@ def _make(size: tuple[int, int], rng: np.random.Generator) -> dict[str, Any]:
         maps.control(scene, picture, kind)
         for scene, picture, kind in zip(scenes, pictures, kinds, strict=True)
     ]
-    cover = np.stack([_cover(scene, width, height) for scene in scenes])
+    cover = np.stack([cover_of(scene, width, height) for scene in scenes])
     return {
         "scenes": json.dumps([asdict(scene) for scene in scenes]),
         "latents": latents_of(pictures),
@@ -158,13 +158,8 @@ def latents_of(pictures: list[NDArray[np.uint8]], at_once: int = 4) -> Tensor:
     return torch.cat(found).contiguous()
 
 
-def _control_kind(scene: Scene, rng: np.random.Generator) -> str:
-    if any(thing.kind == "person" for thing in scene.things) and rng.random() < 0.4:
-        return "pose"
-    return str(rng.choice(("edges", "edges", "depth", "shape")))
-
-
-def _cover(scene: Scene, width: int, height: int) -> NDArray[np.float32]:
+def cover_of(scene: Scene, width: int, height: int) -> NDArray[np.float32]:
+    """How much of each latent is object: (height / 16, width / 16) in [0, 1]."""
     whole = np.max([maps.mask(scene, width, height, i) for i in range(len(scene.things))], 0)
     return (
         cv2.resize(whole, (width // FOLD, height // FOLD), interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -172,6 +167,13 @@ def _cover(scene: Scene, width: int, height: int) -> NDArray[np.float32]:
     )
 
 
-def _write(path: Path, state: dict[str, Any]) -> None:
+def _control_kind(scene: Scene, rng: np.random.Generator) -> str:
+    if any(thing.kind == "person" for thing in scene.things) and rng.random() < 0.4:
+        return "pose"
+    return str(rng.choice(("edges", "edges", "depth", "shape")))
+
+
+def write(path: Path, state: dict[str, Any]) -> None:
+    """Save a shard in one move, so that a stop never leaves half of it."""
     torch.save(state, path.with_suffix(".part"))
     path.with_suffix(".part").rename(path)

@@ -40,6 +40,7 @@ class TransformerStage(FlowStage):
 
     name = "transformer"
     recipe = Recipe(rate=1.5e-3, average=0.9985, weight_decay=0.02)
+    guided = 0.5
 
     def __init__(self) -> None:
         model = new_transformer()
