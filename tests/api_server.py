@@ -18,13 +18,13 @@ import sqlalchemy as sa
 import uvicorn
 
 from safelight.accounts import PREFIX_LENGTH
-from safelight.api.app import create_app
 from safelight.api.server import server_config
 from safelight.api.services import Services, open_services
 from safelight.jobs import Job, JobError, Output, Report, new_id
 from safelight.settings import Settings
 from safelight.store import StoredFile
 from safelight.tables import accounts, api_keys
+from safelight.web.site import create_site
 
 T = TypeVar("T")
 
@@ -115,7 +115,7 @@ async def _serve(settings: Settings, note: Callable[..., None]) -> None:
         async with open_services(settings) as services:
             await services.accounts.ensure_owner(OWNER_KEY)
             await add_account(services, NEIGHBOUR_ID, NEIGHBOUR_KEY)
-            await _NotingServer(server_config(create_app(services), "127.0.0.1", 0), services, note).serve()
+            await _NotingServer(server_config(create_site(services), "127.0.0.1", 0), services, note).serve()
     except BaseException as error:
         note(error=error)
 

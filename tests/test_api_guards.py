@@ -133,7 +133,7 @@ def test_a_metered_account_is_not_called_unmetered(server):
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/nothing", "/nothing", "/", "/docs", "/redoc", "/v1/models/../../etc", "/files"]
+    "path", ["/v1/nothing", "/nothing", "/docs", "/redoc", "/v1/models/../../etc", "/files"]
 )
 def test_an_unknown_path_is_404_in_our_shape(client, path):
     answer = client.get(path)

@@ -12,10 +12,10 @@ started = time.perf_counter()
 import asyncio, urllib.request
 from pathlib import Path
 import uvicorn
-from safelight.api.app import create_app
 from safelight.api.server import server_config
 from safelight.api.services import open_services
 from safelight.settings import Settings
+from safelight.web.site import create_site
 
 class Server(uvicorn.Server):
     async def startup(self, sockets=None):
@@ -29,7 +29,7 @@ class Server(uvicorn.Server):
 
 async def main():
     async with open_services(Settings(data_dir=Path(sys.argv[1]))) as services:
-        await Server(server_config(create_app(services), "127.0.0.1", 0)).serve()
+        await Server(server_config(create_site(services), "127.0.0.1", 0)).serve()
 
 asyncio.run(main())
 """

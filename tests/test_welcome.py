@@ -26,10 +26,10 @@ def settings(tmp_path, monkeypatch):
     return read_settings(data_dir=tmp_path, device="cpu", models_dir=MODELS)
 
 
-def told(settings, new_key=None, is_terminal=False, url="http://127.0.0.1:8000") -> str:
+def told(settings, new_key=None, is_terminal=False, url="http://127.0.0.1:8000", login_link=None) -> str:
     console = Console(file=io.StringIO(), force_terminal=is_terminal, width=60, no_color=True)
     models = load_catalogue(settings.models_dir).all()
-    show_welcome(Welcome(settings, url, new_key, models), console)
+    show_welcome(Welcome(settings, url, new_key, models, login_link), console)
     return console.file.getvalue()
 
 
@@ -39,6 +39,14 @@ def test_a_terminal_is_shown_the_key_and_where_it_is(settings):
     assert KEY in text
     assert str(settings.key_file) in text
     assert KEY not in told(settings, None, is_terminal=True)
+
+
+def test_only_a_terminal_is_shown_the_link_that_logs_in(settings):
+    link = "http://127.0.0.1:8000/login#code=abc"
+    assert link in told(settings, is_terminal=True, login_link=link)
+    text = told(settings, login_link=link)
+    assert "abc" not in text
+    assert "http://127.0.0.1:8000/login; log in with the API key" in text
 
 
 def test_anything_else_is_told_the_file_alone(settings):

@@ -11,6 +11,7 @@ import errno
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -19,8 +20,7 @@ import structlog
 import uvicorn
 import uvloop
 
-from safelight.accounts import Accounts, new_key
-from safelight.api.app import create_app
+from safelight.accounts import OWNER_ID, Accounts, new_key
 from safelight.api.server import server_config
 from safelight.api.services import Services, open_services
 from safelight.errors import SettingsError, Unavailable
@@ -29,6 +29,7 @@ from safelight.launch import Workers
 from safelight.logs import configure_log
 from safelight.maintenance import Maintenance
 from safelight.settings import Settings, local_url
+from safelight.web.site import create_site
 from safelight.welcome import Welcome, show_welcome
 
 log = structlog.get_logger(__name__)
@@ -54,8 +55,9 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     async with _opened(settings) as services:
         key = await owner_key(services.accounts, settings)
         url = local_url(settings.host, listener.getsockname()[1])
-        welcome = Welcome(settings, url, key, services.catalogue.all())
-        server = _Server(server_config(create_app(services), settings.host, settings.port), welcome)
+        link = await login_link(services, url) if sys.stdout.isatty() else None
+        welcome = Welcome(settings, url, key, services.catalogue.all(), link)
+        server = _Server(server_config(create_site(services), settings.host, settings.port), welcome)
         if settings.fetch_allow:
             log.info("fetch_allowed", hosts=list(settings.fetch_allow))
         await _run(server, listener, services, Workers(settings))
@@ -119,6 +121,12 @@ async def owner_key(accounts: Accounts, settings: Settings) -> str | None:
     key = settings.saved_key or _save_key(settings.key_file)
     await accounts.ensure_owner(key)
     return key
+
+
+async def login_link(services: Services, url: str) -> str:
+    """Make an address that logs the owner in once. Its code is in the fragment, which no server is sent."""
+    code = await services.sessions.new_code(OWNER_ID)
+    return f"{services.settings.public_url or url}/login#code={code}"
 
 
 def _save_key(path: Path) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Dialect
 
 from safelight.jobs import JobStatus
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest migration. A database that is there already is opened without importing Alembic."""
 
 IN_QUEUE = sa.text("status = 'in_queue'")
@@ -90,6 +90,23 @@ api_keys = sa.Table(
     sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("revoked_at", UtcDateTime),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("sha256", sa.LargeBinary, primary_key=True),
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("key_sha256", sa.LargeBinary, sa.ForeignKey("api_keys.sha256")),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+)
+
+login_codes = sa.Table(
+    "login_codes",
+    metadata,
+    sa.Column("sha256", sa.LargeBinary, primary_key=True),
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
 )
 
 jobs = sa.Table(

@@ -22,23 +22,29 @@ from safelight.settings import PREFIX, Settings
 
 @dataclass(frozen=True)
 class Welcome:
-    """What there is to tell. new_key: the key of an owner who has just got one; it is in the key file."""
+    """What there is to tell.
+
+    new_key: the key of an owner who has just got one; it is in the key file. login_link: logs the owner in
+    once.
+    """
 
     settings: Settings
     url: str
     new_key: str | None
     models: Sequence[Model]
+    login_link: str | None = None
 
 
 def show_welcome(welcome: Welcome, console: Console | None = None) -> None:
     """Print where the server is, what it runs and what to try next.
 
-    A new key is shown on a terminal, this once. Elsewhere the output may end up in a log: there only the
-    file's path is told.
+    A new key and a link that logs in are shown on a terminal, this once. Elsewhere the output may end up in a
+    log: there only the file's path is told.
     """
     console = console or Console()
     lines = [
         ("API", Text(welcome.url, style="cyan")),
+        *_page_lines(welcome, console.is_terminal),
         ("Device", Text(device_label(welcome.settings))),
         *_key_lines(welcome, console.is_terminal),
         *_labelled("Models", [_model_line(model) for model in welcome.models]),
@@ -52,6 +58,13 @@ def show_welcome(welcome: Welcome, console: Console | None = None) -> None:
 
 def _labelled(label: str, texts: list[Text]) -> list[tuple[str, Text]]:
     return [(label if number == 0 else "", text) for number, text in enumerate(texts)]
+
+
+def _page_lines(welcome: Welcome, is_terminal: bool) -> list[tuple[str, Text]]:
+    if welcome.login_link and is_terminal:
+        hint = Text("open it in a browser; it logs you in once, within a day", style="dim")
+        return _labelled("Pages", [Text(welcome.login_link, style="cyan"), hint])
+    return [("Pages", Text(f"{welcome.settings.public_url or welcome.url}/login; log in with the API key"))]
 
 
 def _key_lines(welcome: Welcome, is_terminal: bool) -> list[tuple[str, Text]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -47,6 +47,9 @@ def json_answer(content: object, status_code: int = 200) -> Response:
     return JsonBytes(to_bytes(content), status_code)
 
 
+ErrorPage = Callable[[Request, Exception], Awaitable[Response | None]]
+
+
 class ErrorAnswers:
     """The outermost layer: whatever goes wrong inside becomes one error body, and nothing passes it.
 
@@ -54,8 +57,10 @@ class ErrorAnswers:
     gets its type and where it came from only.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, error_page: ErrorPage | None = None) -> None:
+        """error_page: what answers instead where a person asked, if it knows a page."""
         self.app = app
+        self.error_page = error_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application and answer for its exceptions."""
@@ -66,7 +71,8 @@ class ErrorAnswers:
         except Exception as error:
             if isinstance(error, HTTPException) and error.status_code == 405:
                 error = HTTPException(405, headers={"allow": ", ".join(_allowed_methods(scope))})
-            answer = error_answer(error)
+            page = await self.error_page(Request(scope), error) if self.error_page else None
+            answer = page or error_answer(error)
             if answer.status_code == 500:
                 _log_unexpected(scope, error)
             if "answering" in scope:
@@ -78,7 +84,7 @@ class ErrorAnswers:
 def error_answer(error: Exception) -> Response:
     """The error body and status for an exception."""
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    known = _as_ours(error)
+    known = as_ours(error)
     if isinstance(known, Unauthorized):
         headers["www-authenticate"] = "Bearer"
     if known.http_status in (429, 503, 507):
@@ -86,7 +92,8 @@ def error_answer(error: Exception) -> Response:
     return JsonBytes(error_body(known), known.http_status, headers)
 
 
-def _as_ours(error: Exception) -> SafelightError:
+def as_ours(error: Exception) -> SafelightError:
+    """What went wrong in our own words: an unexpected exception's may hold what a caller sent."""
     if isinstance(error, SafelightError) and error.http_status != 500:
         return error
     if isinstance(error, HTTPException):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -21,9 +22,22 @@ from safelight.jobs import Json
 DESCRIPTION = "Generate images on your own machine: submit a request, poll its status, fetch its result."
 
 
-def create_app(services: Services) -> FastAPI:
+class Pages(Protocol):
+    """What people see in a browser, beside the API."""
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The pages."""
+        ...
+
+    async def error_page(self, request: Request, error: Exception) -> Response | None:
+        """The page for what went wrong; None where a program asked, which gets the API's own answer."""
+        ...
+
+
+def create_app(services: Services, pages: Pages | None = None) -> FastAPI:
     """Build the application over services that are already open (`open_services`)."""
-    return Api(services)
+    return Api(services, pages)
 
 
 class Api(FastAPI):
@@ -33,7 +47,7 @@ class Api(FastAPI):
     uses, and it takes longer than a status does.
     """
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, pages: Pages | None) -> None:
         super().__init__(
             title="Safelight",
             version=__version__,
@@ -48,11 +62,15 @@ class Api(FastAPI):
         self.router.routes = [route for module in modules for route in module.router.routes]
         self.router.routes += documents  # What is asked for least comes last.
         documented = [route for route in self.router.routes if isinstance(route, Route)]
-        plain = [Route(route.path, _Plain(route.endpoint), methods=route.methods) for route in documented]
+        shown = [*documented, *(pages.routes if pages else ())]
+        plain = [Route(route.path, _Plain(route.endpoint), methods=route.methods) for route in shown]
         guarded = Guards(
-            Router(plain, redirect_slashes=False), services.accounts, services.settings.public_url
+            Router(plain, redirect_slashes=False),
+            services.accounts,
+            services.sessions,
+            services.settings.public_url,
         )
-        self.entrance = ErrorAnswers(guarded)
+        self.entrance = ErrorAnswers(guarded, pages.error_page if pages else None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

@@ -1,4 +1,4 @@
-"""What a request passes before any endpoint sees it: header bounds, the host it names, the key it carries."""
+"""What a request passes before any endpoint sees it: header bounds, the host it names, who it comes from."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from safelight.accounts import Accounts
+from safelight.accounts import Account, Accounts
+from safelight.api.browser import SAFE_METHODS, SESSION, check_origin, cookies_of
 from safelight.errors import InvalidHeader, Unauthorized
+from safelight.sessions import Sessions
 
 MAX_HEADER_BYTES = 32 * 1024
 
 PROTECTED = ("/v1", "/prod", "/api")
-"""Every path under these needs a key, whether there is something behind it or not."""
+"""Every path under these needs a key or a session, whether there is something behind it or not."""
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _PROBES = {"/healthz", "/readyz"}
@@ -22,14 +24,17 @@ _BEARER = re.compile(rb"bearer ([!-~]{1,255})", re.IGNORECASE)
 
 
 class Guards:
-    """Check every request before it is passed on. Raises InvalidHeader and Unauthorized.
+    """Check every request before it is passed on. Raises InvalidHeader, Unauthorized and Forbidden.
 
-    What lies under PROTECTED is entered with a valid key alone, whose account is then `scope["account"]`.
+    What lies under PROTECTED is entered with a valid key, or from our own pages with a session; its account
+    is then `scope["account"]`.
     """
 
-    def __init__(self, app: ASGIApp, accounts: Accounts, public_url: str) -> None:
+    def __init__(self, app: ASGIApp, accounts: Accounts, sessions: Sessions, public_url: str) -> None:
         self.app = app
         self.accounts = accounts
+        self.sessions = sessions
+        self.public_url = public_url
         host = urlsplit(public_url).hostname
         self.known_hosts = _LOOPBACK | {host} if host else None
 
@@ -40,8 +45,17 @@ class Guards:
             headers = headers_of(scope)
             self.check_host(headers.get(b"host"), path)
             if path.startswith(_UNDER_PROTECTED) or path in PROTECTED:
-                scope["account"] = await self.accounts.authenticate(bearer_token(headers))
+                scope["account"] = await self.authenticate(scope["method"], headers)
         await self.app(scope, receive, send)
+
+    async def authenticate(self, method: str, headers: dict[bytes, bytes]) -> Account:
+        """Who sends this: a key comes first; a browser's session may change things from our pages alone."""
+        if b"cookie" in headers and b"authorization" not in headers:
+            account = await self.sessions.account_of(cookies_of(headers).get(SESSION, ""))
+            if method not in SAFE_METHODS:
+                check_origin(headers, self.public_url)
+            return account
+        return await self.accounts.authenticate(bearer_token(headers))
 
     def check_host(self, host: bytes | None, path: str) -> None:
         """Refuse a Host header that is malformed or, with a public URL configured, names another host.

@@ -14,6 +14,7 @@ from safelight.api.services import account, base_url, language, request_base_url
 from safelight.api.shapes import CataloguePage, Categories, Entry, Submitted
 from safelight.api.submission import Submission
 from safelight.api.wire import catalogue_entry, catalogue_page, submitted
+from safelight.models import Catalogue
 from safelight.models.base import Model
 
 router = APIRouter()
@@ -51,7 +52,9 @@ async def catalogue(request: Request) -> Response:
     limit = whole_number(request, "limit", 20, 1, 100)
     offset = whole_number(request, "offset", 0, 0, MAX_OFFSET)
     known = services(request).catalogue
-    found = [model for model in known.all() if _is_wanted(model, request)]
+    wish = request.query_params
+    is_kind_served = wish.get("kind", "") in ("", "model")
+    found = matching(known, wish.get("search", ""), wish.get("category", "")) if is_kind_served else []
     page = found[offset : offset + limit]
     chosen = language(request)
     entries = [
@@ -77,12 +80,15 @@ async def one_model(request: Request) -> Response:
     return json_answer(entry)
 
 
-def _is_wanted(model: Model, request: Request) -> bool:
-    wish = request.query_params
-    words = wish.get("search", "").casefold()
-    about = (model.id, model.display_name, model.description.en, model.description.ko)
-    return (
-        any(words in text.casefold() for text in about)
-        and wish.get("category", "") in ("", *model.categories)
-        and wish.get("kind", "") in ("", "model")
-    )
+def matching(known: Catalogue, search: str, category: str) -> list[Model]:
+    """The models whose name, id or description has these words in it; empty texts fit every one."""
+    words = search.casefold()
+    return [
+        model
+        for model in known.all()
+        if any(words in text.casefold() for text in _about(model)) and category in ("", *model.categories)
+    ]
+
+
+def _about(model: Model) -> tuple[str, ...]:
+    return model.id, model.display_name, model.description.en, model.description.ko

@@ -15,6 +15,7 @@ from safelight.database import Database
 from safelight.fetch import Fetcher
 from safelight.files import FileStore, LocalFiles
 from safelight.models import Catalogue, load_catalogue
+from safelight.sessions import Sessions
 from safelight.settings import Settings
 from safelight.store import Store
 from safelight.texts import Language, choose_language
@@ -29,6 +30,7 @@ class Services:
     database: Database
     store: Store
     accounts: Accounts
+    sessions: Sessions
     files: FileStore
     fetcher: Fetcher
     catalogue: Catalogue
@@ -45,11 +47,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         opened.push_async_callback(database.close)
         waker = open_waker(settings.database)
         opened.push_async_callback(waker.close)
+        accounts = Accounts(database)
         yield Services(
             settings=settings,
             database=database,
             store=Store(database, waker),
-            accounts=Accounts(database),
+            accounts=accounts,
+            sessions=Sessions(database, accounts),
             files=files,
             fetcher=Fetcher(settings.fetch_allow),
             catalogue=catalogue,

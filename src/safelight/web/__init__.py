@@ -1,0 +1,1 @@
+"""The pages: catalogue, playground, documentation, profile and operator's views, rendered on the server."""

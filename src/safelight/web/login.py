@@ -1,0 +1,86 @@
+"""Logging in with a key or a one-time code, logging out, and what a visitor prefers."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from safelight.api.browser import SESSION, check_origin, cookies_of, session_cookie
+from safelight.api.guards import headers_of
+from safelight.api.services import services
+from safelight.errors import BodyTooLarge, Unauthorized
+from safelight.sessions import LIFETIME
+from safelight.web.rendering import keep, render
+from safelight.web.visit import THEME, THEMES, visit_of
+
+MAX_FORM_BYTES = 8 * 1024
+_LOCAL_PATH = re.compile(r"/(?![/\\])[!-~]{0,2000}")
+
+
+async def login_form(request: Request) -> Response:
+    """Ask for a key. A link with a code in its fragment logs in by itself."""
+    visit = await visit_of(request)
+    return render(visit, "login.html", next=_local(request.query_params.get("next")), problem=None)
+
+
+async def log_in(request: Request) -> Response:
+    """Begin a session, and go where the visitor wanted to go."""
+    form = await read_form(request)
+    sessions = services(request).sessions
+    wanted = _local(form.get("next"))
+    try:
+        if code := form.get("code"):
+            token = await sessions.begin_with_code(code)
+        else:
+            token = await sessions.begin_with_key(form.get("key", "").strip())
+    except Unauthorized:
+        problem = "login.code_refused" if form.get("code") else "login.key_refused"
+        return render(await visit_of(request), "login.html", 401, next=wanted, problem=problem)
+    return _with_session(request, token, int(LIFETIME.total_seconds()), wanted)
+
+
+async def log_out(request: Request) -> Response:
+    """End the session, here and in the browser."""
+    await read_form(request)
+    await services(request).sessions.end(cookies_of(headers_of(request.scope)).get(SESSION, ""))
+    return _with_session(request, "", 0, "/")
+
+
+async def prefer(request: Request) -> Response:
+    """Remember the colours that a visitor has chosen, and go back."""
+    form = await read_form(request)
+    response = RedirectResponse(_local(form.get("next")), 303)
+    if form.get("theme") in THEMES:
+        keep(response, THEME, form["theme"])
+    return response
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """A form's fields, from a page of ours. Raises Forbidden and BodyTooLarge."""
+    check_origin(headers_of(request.scope), services(request).settings.public_url)
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            raise BodyTooLarge
+    return {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+
+
+def _with_session(request: Request, token: str, lifetime_s: int, wanted: str) -> Response:
+    response = RedirectResponse(wanted, 303, {"cache-control": "no-store"})
+    is_secure = request.url.scheme == "https" or _is_behind_tls(request)
+    response.headers["set-cookie"] = session_cookie(token, lifetime_s, is_secure=is_secure)
+    return response
+
+
+def _is_behind_tls(request: Request) -> bool:
+    """Whether the page came from the public URL, and that is https."""
+    return request.headers.get("origin", "").startswith("https://")
+
+
+def _local(path: str | None) -> str:
+    """A path of this server, and nothing that leads elsewhere."""
+    return path if path and _LOCAL_PATH.fullmatch(path) else "/"

@@ -1,0 +1,35 @@
+"""Every page's address, and the application with them."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from safelight.api.app import create_app
+from safelight.api.services import Services
+from safelight.web import catalogue, error_pages, login, playground, static_files
+
+
+class Site:
+    """The pages, as the application takes them."""
+
+    routes = (
+        Route("/", catalogue.catalogue),
+        Route("/login", login.login_form, methods=["GET"]),
+        Route("/login", login.log_in, methods=["POST"]),
+        Route("/logout", login.log_out, methods=["POST"]),
+        Route("/preferences", login.prefer, methods=["POST"]),
+        Route("/models/{model_id:path}", playground.playground),
+        Route("/static/{path:path}", static_files.static_file),
+    )
+
+    async def error_page(self, request: Request, error: Exception) -> Response | None:
+        """See `error_pages`."""
+        return await error_pages.error_page(request, error)
+
+
+def create_site(services: Services) -> FastAPI:
+    """The API with the pages on top."""
+    return create_app(services, Site())

@@ -1,0 +1,21 @@
+"""The words of the pages: one catalogue, a module per page, every text in every language."""
+
+from __future__ import annotations
+
+from safelight.texts import Language, Text
+from safelight.web.texts import catalogue, common, errors, login, playground
+
+ALL: dict[str, Text] = {
+    f"{module.__name__.rpartition('.')[2]}.{key}": text
+    for module in (common, catalogue, errors, login, playground)
+    for key, text in module.TEXTS.items()
+}
+"""Every text by its key: the module's name, a dot, the name in it."""
+
+
+def under(page: str, language: Language) -> dict[str, str]:
+    """The texts of one page in one language, by the name within it."""
+    prefix = f"{page}."
+    return {
+        key.removeprefix(prefix): text.within(language) for key, text in ALL.items() if key.startswith(prefix)
+    }
