@@ -17,6 +17,8 @@ STAGES: Final[dict[str, tuple[str, float]]] = {
     "controlnet": ("training.controlnet:ControlNetStage", 25),
     "ovis": ("training.ovis:OvisStage", 75),
     "klein": ("training.klein:KleinStage", 75),
+    "depth": ("training.preprocessors:DepthStage", 8),
+    "pose": ("training.preprocessors:PoseStage", 12),
     "decoder": ("training.autoencoder:DecoderStage", 45),
 }
 """By name, in order: the class, and the minutes that the published weights were given."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from safelight.engine.skeleton import Figure, draw_skeletons
 from training.paint import joints_of, parts_of, place_points
-from training.shapes import JOINTS
 from training.world import Scene
 
 Grey = NDArray[np.uint8]
+
+OPENPOSE_JOINTS = 18
+"""Those of `training.shapes.JOINTS`, and eyes and ears."""
 
 
 def mask(scene: Scene, width: int, height: int, index: int = 0) -> Grey:
@@ -51,17 +52,14 @@ def depth(scene: Scene, width: int, height: int) -> NDArray[np.uint8]:
 
 
 def pose(scene: Scene, width: int, height: int) -> NDArray[np.uint8]:
-    """The figures' skeletons as OpenPose draws them, on black, RGB: (height, width, 3)."""
-    canvas = np.zeros((height, width, 3), np.uint8)
+    """The figures' skeletons on black, as the product draws those it finds: RGB, (height, width, 3)."""
     unit = min(width, height)
+    figures = []
     for thing in (thing for thing in scene.things if thing.kind == "person"):
         points = place_points(joints_of(scene, thing), thing, thing.height * unit, width, height)
-        for (start, stop), colour in zip(LIMBS, LIMB_COLOURS, strict=True):
-            a, b = (np.round(points[JOINTS.index(name)] * 16).astype(int).tolist() for name in (start, stop))
-            cv2.line(canvas, a, b, colour, max(2, round(unit * 0.008)), cv2.LINE_AA, 4)
-        for point, colour in zip(np.round(points * 16).astype(int).tolist(), JOINT_COLOURS, strict=True):
-            cv2.circle(canvas, point, max(2, round(unit * 0.008)) * 16, colour, -1, cv2.LINE_AA, 4)
-    return canvas
+        unseen = [None] * (OPENPOSE_JOINTS - len(points))  # eyes and ears
+        figures.append(Figure((*((float(x), float(y)) for x, y in points), *unseen)))
+    return np.asarray(draw_skeletons(figures, (width, height)))
 
 
 def shape(scene: Scene, width: int, height: int) -> NDArray[np.uint8]:
@@ -76,27 +74,3 @@ def control(scene: Scene, picture: NDArray[np.uint8], kind: str) -> NDArray[np.u
         return edges(picture)
     height, width = picture.shape[:2]
     return {"depth": depth, "shape": shape, "pose": pose}[kind](scene, width, height)
-
-
-LIMBS: Final = (
-    ("neck", "right shoulder"),
-    ("neck", "left shoulder"),
-    ("right shoulder", "right elbow"),
-    ("right elbow", "right wrist"),
-    ("left shoulder", "left elbow"),
-    ("left elbow", "left wrist"),
-    ("neck", "right hip"),
-    ("right hip", "right knee"),
-    ("right knee", "right ankle"),
-    ("neck", "left hip"),
-    ("left hip", "left knee"),
-    ("left knee", "left ankle"),
-    ("neck", "nose"),
-)
-_WHEEL: Final = (
-    *((255, 0, 0), (255, 85, 0), (255, 170, 0), (255, 255, 0), (170, 255, 0), (85, 255, 0), (0, 255, 0)),
-    *((0, 255, 85), (0, 255, 170), (0, 255, 255), (0, 170, 255), (0, 85, 255), (0, 0, 255), (85, 0, 255)),
-)
-LIMB_COLOURS: Final = _WHEEL[: len(LIMBS)]
-JOINT_COLOURS: Final = _WHEEL
-"""OpenPose's colours, RGB."""
