@@ -19,6 +19,8 @@ STAGES: Final[dict[str, tuple[str, float]]] = {
     "klein": ("training.klein:KleinStage", 75),
     "depth": ("training.preprocessors:DepthStage", 8),
     "pose": ("training.preprocessors:PoseStage", 12),
+    "night-lights": ("training.loras:NightLightsStage", 8),
+    "pencil": ("training.loras:PencilStage", 8),
     "decoder": ("training.autoencoder:DecoderStage", 45),
 }
 """By name, in order: the class, and the minutes that the published weights were given."""

@@ -15,7 +15,7 @@ from diffusers import ZImageControlNetModel, ZImageTransformer2DModel
 from PIL import Image
 from torch import Tensor, nn
 
-from training.flow import DIM, noised, prompts_of, weighed_error
+from training.flow import DIM, further, noised, prompts_of, weighed_error
 from training.latents import LatentBank, Shard
 from training.published import published
 from training.sampling import control_channels, hints_of
@@ -92,17 +92,25 @@ class ControlNetStage(Stage):
     def loss(self, rng: np.random.Generator) -> Tensor:
         """Flow matching with hints; the prompts as for the base, and more of them say nothing."""
         batch = self.bank.batch(rng)
+        prompts = prompts_of(batch, rng)
         sigmas, noisy, velocity = noised(batch.latents)
-        prompts = prompt_states(prompts_of(batch, rng))
         seen, cover = (
             masked_lesson(batch, rng)
             if rng.random() < MASKED
             else (control_channels(batch.control), batch.cover)
         )
+        drawn = self._velocities(noisy, sigmas, prompts, seen)
+        with torch.no_grad():
+            unasked = self._velocities(noisy, sigmas, [""] * len(prompts), seen)
+        return weighed_error(
+            drawn, further(velocity, drawn, unasked, prompts, TransformerStage.guided), cover
+        )
+
+    def _velocities(self, noisy: Tensor, sigmas: Tensor, prompts: list[str], seen: Tensor) -> Tensor:
+        read = prompt_states(prompts)
         with half_precision():
-            hints = hints_of(self.controlnet, noisy, sigmas, prompts, seen)
-            drawn = velocities(self.transformer, noisy, sigmas, prompts, hints)
-        return weighed_error(drawn, velocity, cover)
+            hints = hints_of(self.controlnet, noisy, sigmas, read, seen)
+            return velocities(self.transformer, noisy, sigmas, read, hints)
 
     def report(self, module: Any, folder: Path) -> str:
         """Control images, and what was drawn of them."""

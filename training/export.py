@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from safetensors.torch import save_file
@@ -12,8 +14,12 @@ from training.autoencoder import trained_coder
 from training.captions import known_words
 from training.controlnet import BORROWED, ControlNetStage, new_controlnet
 from training.flow import new_scheduler
+from training.klein import KleinStage, new_klein
+from training.loras import LoraStage, NightLightsStage, PencilStage, adapter_of
+from training.ovis import OvisStage, new_ovis
+from training.preprocessors import DepthStage, PoseStage, depth_processor, new_depth, new_pose
 from training.published import NANO
-from training.stage import has_checkpoint, trained
+from training.stage import Stage, has_checkpoint, trained
 from training.text_encoder import Reader, TextEncoderStage, tokenizer
 from training.transformer import TransformerStage, new_transformer
 
@@ -63,16 +69,56 @@ def _publish_controlnet() -> None:
     _save(model, "z-image/controlnet")
 
 
+def _publish_ovis() -> None:
+    _publish_model(OvisStage, new_ovis(), "ovis")
+
+
+def _publish_klein() -> None:
+    _publish_model(KleinStage, new_klein(), "klein")
+
+
+def _publish_model(stage: type[Stage], model: Any, folder: str) -> None:
+    model.load_state_dict(trained(stage.name)["average"])
+    _save(model, f"{folder}/transformer")
+    new_scheduler(dynamic=True).save_pretrained(NANO / folder / "scheduler")
+
+
+def _publish_depth() -> None:
+    model = new_depth()
+    model.load_state_dict(trained(DepthStage.name)["average"])
+    _save(model, "preprocess/depth")
+    depth_processor().save_pretrained(NANO / "preprocess" / "depth")
+
+
+def _publish_pose() -> None:
+    model = new_pose()
+    model.load_state_dict(trained(PoseStage.name)["average"])
+    _save(model, "preprocess/pose")
+
+
+def _publish_lora(stage: type[LoraStage]) -> None:
+    folder = NANO / "z-image" / "loras"
+    folder.mkdir(exist_ok=True)
+    told = {"modelspec.architecture": "Z-Image-Turbo", "modelspec.title": stage.name}
+    save_file(adapter_of(trained(stage.name)["average"]), folder / f"{stage.name}.safetensors", told)
+
+
 def _publish_checker() -> None:
     state = trained(checker.CheckerStage.name)["average"]
     halves = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
     save_file({k: v.contiguous() for k, v in halves.items()}, checker.PUBLISHED)
 
 
-_PUBLISHERS: Final = {
+_PUBLISHERS: Final[dict[str, Callable[[], None]]] = {
     "autoencoder": _publish_autoencoder,
     "text": _publish_text,
     "transformer": _publish_transformer,
     "controlnet": _publish_controlnet,
+    "ovis": _publish_ovis,
+    "klein": _publish_klein,
+    "depth": _publish_depth,
+    "pose": _publish_pose,
+    "night-lights": partial(_publish_lora, NightLightsStage),
+    "pencil": partial(_publish_lora, PencilStage),
     "checker": _publish_checker,
 }

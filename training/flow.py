@@ -60,8 +60,7 @@ class FlowStage(Stage):
         if self.guided:
             with torch.no_grad(), half_precision():
                 unasked = self.velocities(noisy, sigmas, [""] * len(prompts))
-            asked = torch.tensor([bool(prompt) for prompt in prompts], device=device())[:, None, None, None]
-            velocity = velocity + self.guided * asked * (drawn.detach() - unasked)
+            velocity = further(velocity, drawn, unasked, prompts, self.guided)
         return weighed_error(drawn, velocity, batch.cover) + TUTORED * self.tutor.loss(batch.answers)
 
 
@@ -84,6 +83,12 @@ def noised(latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     noise = torch.randn_like(latents)
     level = sigmas[:, None, None, None]
     return sigmas, (1 - level) * latents + level * noise, noise - latents
+
+
+def further(velocity: Tensor, drawn: Tensor, unasked: Tensor, prompts: list[str], share: float) -> Tensor:
+    """Move the target, where something is asked, by a share of the way from what is drawn unasked."""
+    asked = torch.tensor([bool(prompt) for prompt in prompts], device=velocity.device)
+    return velocity + share * asked[:, None, None, None] * (drawn.detach() - unasked)
 
 
 def weighed_error(velocity: Tensor, truth: Tensor, cover: Tensor) -> Tensor:

@@ -90,17 +90,17 @@ def scene_of(fields: dict[str, Any]) -> Scene:
 class LatentBank:
     """Batches of a constant number of tokens, all of one size."""
 
-    def __init__(self, tokens: int) -> None:
+    def __init__(self, tokens: int, folder: Path = BANK) -> None:
         self._tokens = tokens
+        self._folder = folder
         self._shards: dict[Path, Shard] = {}
         self._asked = 0
 
     def batch(self, rng: np.random.Generator) -> Shard:
         """A shard-like batch of pictures from all shards of one size."""
         if self._asked % 50 == 0:
-            self._shards |= {
-                path: load(path) for path in sorted(BANK.glob("*.pt")) if path not in self._shards
-            }
+            paths = sorted(self._folder.glob("*.pt"))
+            self._shards |= {path: load(path) for path in paths if path not in self._shards}
         self._asked += 1
         shards = list(self._shards.values())
         first = shards[int(rng.integers(len(shards)))]
