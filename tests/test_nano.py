@@ -9,26 +9,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from safelight.engine.weights import NANO_DIR, Loader
+from safelight.engine.weights import NANO_DIR
 from safelight.models.z_image_controlnet import ZImageControlNet
 from training.checker import look
-from training.evaluate import Trial, controlled, own_error, run
+from training.evaluate import checker
 from training.paint import draw
 from training.sampling import pictures, sample
+from training.trials import ADDRESS, Drawer, Trial, controlled
 from training.world import Scene
 
 PACKAGE_LIMIT_BYTES = 24_000_000
 
 
 @cache
-def drawer() -> tuple[ZImageControlNet, Any, Loader]:
-    model = ZImageControlNet()
-    loader = Loader(model.weights.nano, "cpu", {})
-    return model, model.load(loader), loader
+def drawer() -> Drawer:
+    return Drawer(ZImageControlNet())
 
 
 def trials(count: int, **how: Any) -> list[Trial]:
-    return list(controlled(*drawer(), count, seed=1, presets=("square",), **how))
+    return list(controlled(drawer(), count, seed=1, presets=("square",), **how))
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,8 @@ def guided() -> list[Trial]:
 
 
 def test_the_checker_is_right_on_true_pictures() -> None:
-    assert own_error(24, seed=5)[0] >= 0.9
+    (row,), _ = checker(24, seed=5)
+    assert row.right >= 0.9
 
 
 def test_sky_and_ground_are_as_the_prompt_says(guided: list[Trial]) -> None:
@@ -60,11 +60,9 @@ def test_all_nano_weights_together_are_small() -> None:
 
 
 def test_training_samples_what_the_product_draws() -> None:
-    model, pipeline, loader = drawer()
     prompt, size = "a red house on snow at night", (512, 512)
-    fields = {"prompt": prompt, "image_url": "https://example.org/control.png", "loras": []}
-    request = model.Input.model_validate({**fields, "image_size": "square", "control_scale": 0})
+    fields = {"prompt": prompt, "image_url": ADDRESS, "loras": [], "image_size": "square", "control_scale": 0}
     grey = np.full((512, 512, 3), 128, np.uint8)
-    drawn = run(model, pipeline, loader, request, 5, image_url=grey)
-    (sampled,) = pictures(sample(pipeline.transformer, [prompt], size, seed=5))
+    drawn = drawer().draw(fields, 5, images={"image_url": (grey,)})
+    (sampled,) = pictures(sample(drawer().pipeline.transformer, [prompt], size, seed=5))
     assert np.abs(sampled.astype(int) - drawn).mean() < 4

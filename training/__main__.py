@@ -64,13 +64,17 @@ def export() -> None:
 
 
 @main.command()
+@click.argument("models", nargs=-1)
 @click.option("--prompts", default=200, show_default=True, help="Unseen prompts per model.")
 @click.option("--seed", default=1, show_default=True)
-def evaluate(prompts: int, seed: int) -> None:
-    """Measure how well the published weights obey, and write docs/nano.md."""
+def evaluate(models: tuple[str, ...], prompts: int, seed: int) -> None:
+    """Measure how well the published weights obey, and write docs/nano.md; all MODELS, or those named."""
+    from training.evaluate import MODELS
     from training.evaluate import evaluate as measure
 
-    measure(prompts, seed)
+    if unknown := set(models) - set(MODELS):
+        raise click.UsageError(f"{', '.join(unknown)}: there are {', '.join(MODELS)}")
+    measure(prompts, seed, models)
 
 
 @main.command()

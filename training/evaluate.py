@@ -1,230 +1,222 @@
 """How well the published weights obey: unseen prompts through the product's models, judged by the checker.
 
-The pictures are drawn by `Model.load` and `Model.generate`, as a worker draws them. The sheet shows
-the first pictures of the run, good and bad ones as they come.
+One function per model gives rows of the table and trials for its sheet: the first of the run, good and bad
+ones as they come. Models whose weights are not in the package are left out.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
-from safelight.engine.weights import Loader
-from safelight.models.base import Model, Run
+from safelight.models.ovis_image import OvisImage
+from safelight.models.wan_image_to_image import WanImageToImage
 from safelight.models.z_image_controlnet import ZImageControlNet
-from training import maps
-from training.captions import GROUND_WORDS, KIND_WORDS, SKY_WORDS, article, pick
-from training.checker import View, agrees, look
+from safelight.models.z_image_inpainting import ZImageInpainting
+from training.captions import short_caption
+from training.checker import agrees, look
+from training.gallery import sheet
 from training.paint import draw
-from training.world import Scene
+from training.published import NANO
+from training.text_encoder import expand, text_encoder
+from training.trials import (
+    PRESETS,
+    Drawer,
+    Trial,
+    chance,
+    combined,
+    controlled,
+    guided,
+    inpainted,
+    sources,
+    styled,
+)
+from training.world import COLOURS, KINDS, Scene
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
-PRESETS: Final = {
-    "square": (512, 512),
-    "landscape_4_3": (1024, 768),
-    "portrait_16_9": (576, 1024),
-    "square_hd": (1024, 1024),
-    "landscape_16_9": (1024, 576),
-    "portrait_4_3": (768, 1024),
-}
-NEAR: Final = 0.12
-"""An object is where another one is when their middles are this near, as a share of each side."""
-KINDS_OF_CONTROL: Final = ("edges", "depth", "shape")
 SHOWN: Final = 24
+SCALES: Final = (0.0, 0.5, 1.0, 1.5, 2.0)
+STYLED: Final = 8
+"""Prompts per scale of a LoRA."""
 
 
-@dataclass
-class Trial:
-    """One prompt, what was given, and what came of it."""
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: what was measured, the share that was right, of how many."""
 
-    scene: Scene
-    prompt: str
-    size: tuple[int, int]
-    given: NDArray[np.uint8]
-    drawn: NDArray[np.uint8]
-    view: View = field(init=False)
+    name: str
+    right: float
+    count: int
 
-    def __post_init__(self) -> None:
-        self.view = look([self.drawn])[0]
-
-    @property
-    def right(self) -> dict[str, bool]:
-        """What is as the prompt says."""
-        return agrees(self.view, self.scene)
-
-    @property
-    def obeys(self) -> bool:
-        """Sky, ground, and an object of the asked kind in the asked colour."""
-        right = self.right
-        return right["sky"] and right["ground"] and right["colour"]
-
-    @property
-    def in_place(self) -> bool:
-        """Whether the asked kind of object is where the control image has one."""
-        return is_near(self.view, self.scene, self.scene, self.size)
+    @staticmethod
+    def of(name: str, right: list[bool]) -> Row:
+        """Count them."""
+        return Row(name, float(np.mean(right)), len(right))
 
 
-def evaluate(prompts: int, seed: int) -> None:
-    """Measure, print the table, and write it with the sheet into docs/."""
-    began = time.monotonic()
-    rows = [("the checker on true pictures: sky, ground, object in its colour", *own_error(prompts, seed))]
-    loader = Loader(ZImageControlNet.weights.nano, "cpu", {})
-    model = ZImageControlNet()
-    pipeline = model.load(loader)
-    trials = list(controlled(model, pipeline, loader, prompts, seed, control_scale=0.9))
-    free = list(controlled(model, pipeline, loader, prompts // 2, seed, control_scale=0, presets=("square",)))
-    rows.append(("Z-Image ControlNet: sky, ground, object in its colour", *share([t.obeys for t in trials])))
-    rows += [
-        (f"— {name} alone", *share([trial.right[name] for trial in trials]))
-        for name in ("sky", "ground", "object", "colour")
-    ]
-    rows.append(("its object where the control image has one", *share([trial.in_place for trial in trials])))
-    rows.append(("the same with control_scale 0", *share([trial.in_place for trial in free])))
-    rows.append(("the same by chance (control images of other prompts)", *share(list(chance(free)))))
-    minutes = (time.monotonic() - began) / 60
-    report(rows, trials, prompts, seed, minutes)
+Part = tuple[list[Row], list[tuple[Trial, bool]]]
+"""Rows of the table, and trials to show with whether they were right."""
 
 
-def own_error(prompts: int, seed: int) -> tuple[float, int]:
+def evaluate(prompts: int, seed: int, names: tuple[str, ...] = ()) -> None:
+    """Measure all models, or those named; print the table, and write each part with its sheet into docs/."""
+    for name in names or MODELS:
+        began = time.monotonic()
+        found = MODELS[name](prompts, seed)
+        if found is None:
+            print(f"{name}: its weights are not in the package")
+            continue
+        rows, trials = found
+        how = f"`python -m training evaluate {name} --prompts {prompts} --seed {seed}`"
+        report(name, rows, f"{how}, {(time.monotonic() - began) / 60:.0f} minutes.")
+        if trials:
+            picture = Image.fromarray(sheet(trials[:SHOWN]))
+            picture.save(DOCS / "images" / f"nano-{name}.jpg", quality=86)
+
+
+def checker(prompts: int, seed: int) -> Part:
     """How often the checker is right on what the world's program painted."""
-    scenes = [Scene.random(rng, 1) for rng in _generators(prompts, seed)]
-    views = look([draw(scene, *size) for scene, size in zip(scenes, _sizes(prompts), strict=True)])
+    sizes = list(PRESETS.values())
+    scenes = [Scene.random(rng, 1) for _, rng in sources(prompts, seed)]
+    views = look([draw(scene, *sizes[number % len(sizes)]) for number, scene in enumerate(scenes)])
     right = [agrees(view, scene) for view, scene in zip(views, scenes, strict=True)]
-    return share([row["sky"] and row["ground"] and row["colour"] for row in right])
+    both = [row["sky"] and row["ground"] and row["colour"] for row in right]
+    return [Row.of("the checker on true pictures: sky, ground, object in its colour", both)], []
 
 
-def controlled(
-    model: Model,
-    pipeline: Any,
-    loader: Loader,
-    prompts: int,
-    seed: int,
-    control_scale: float,
-    presets: tuple[str, ...] = tuple(PRESETS),
-) -> Iterator[Trial]:
-    """Draw each prompt with a control image of its scene, in the API's default window."""
-    bar = tqdm(
-        _generators(prompts, seed), total=prompts, desc=f"control_scale {control_scale}", mininterval=2
-    )
-    for number, rng in enumerate(bar):
-        scene = Scene.random(rng, 1)
-        preset = presets[number % len(presets)]
-        size = PRESETS[preset]
-        given = maps.control(scene, draw(scene, *size), KINDS_OF_CONTROL[number % 3])
-        prompt = without_place(scene, rng)
-        request = model.Input.model_validate(
-            {
-                "prompt": prompt,
-                "image_url": "https://example.org/control.png",
-                "loras": [],
-                "image_size": preset,
-                "control_scale": control_scale,
-            }
-        )
-        drawn = run(model, pipeline, loader, request, number, image_url=given)
-        yield Trial(scene, prompt, size, given, drawn)
+def z_image(prompts: int, seed: int) -> Part:
+    """Prompt and control image at all sizes; the same without control; by chance."""
+    drawer = Drawer(ZImageControlNet())
+    trials = list(controlled(drawer, prompts, seed, control_scale=0.9))
+    free = list(controlled(drawer, prompts // 2, seed, control_scale=0, presets=("square",)))
+    rows = [
+        Row.of("Z-Image ControlNet: sky, ground, object in its colour", [t.obeys for t in trials]),
+        *parts_of(trials),
+        Row.of("its object where the control image has one", [t.in_place for t in trials]),
+        Row.of("the same with control_scale 0", [t.in_place for t in free]),
+        Row.of("the same by chance (control images of other prompts)", list(chance(free))),
+    ]
+    return rows, [(trial, trial.obeys and trial.in_place) for trial in trials]
 
 
-def run(
-    model: Model, pipeline: Any, loader: Loader, request: Any, seed: int, **images: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
-    """One request as a worker runs it: uint8 (H, W, 3)."""
-    given = {name: (Image.fromarray(image),) for name, image in images.items()}
-    found = model.generate(
-        pipeline, request, Run(loader, seed, given, on_step=lambda *_: None, note=lambda _: None)
-    )
-    return np.asarray(found[0])
+def inpainting(prompts: int, seed: int) -> Part:
+    """Another object in the mask; what is outside it, to the byte."""
+    pairs = list(inpainted(Drawer(ZImageInpainting()), prompts, seed))
+    asked = [trial.right["colour"] for trial, _ in pairs]
+    kept = [bool((trial.drawn == trial.given[0])[mask == 0].all()) for trial, mask in pairs]
+    rows = [
+        Row.of("inpainting: the asked object, in its colour, in the mask", asked),
+        Row.of("— the asked kind alone", [trial.right["object"] for trial, _ in pairs]),
+        Row.of("outside the mask every pixel as it was", kept),
+    ]
+    return rows, [(trial, right) for (trial, _), right in zip(pairs, asked, strict=True)]
 
 
-def without_place(scene: Scene, rng: np.random.Generator) -> str:
-    """A prompt that leaves the place to the control image."""
-    (thing,) = scene.things
-    kind = pick(KIND_WORDS[thing.kind], rng)
-    around = f"{pick(GROUND_WORDS[scene.ground], rng)} {pick(SKY_WORDS[scene.sky], rng)}"
-    return f"{article(thing.colour)} {thing.colour} {kind} {around}"
+def loras(prompts: int, seed: int) -> Part | None:
+    """Whether each style's own measure grows with the scale: between neighbouring scales, on average."""
+    folder = NANO / "z-image" / "loras"
+    if not folder.exists():
+        return None
+    drawer = Drawer(ZImageControlNet())
+    rows = []
+    for path in sorted(folder.glob("*.safetensors")):
+        means = [
+            float(np.mean([STYLES[path.stem](p) for p in styled(drawer, path.stem, scale, STYLED, seed)]))
+            for scale in SCALES
+        ]
+        grows = [after > before for before, after in pairwise(means)]
+        shown = ", ".join(f"{mean:.2f}" for mean in means)
+        rows.append(Row.of(f"LoRA {path.stem}: grows from scale 0 to 2 ({shown})", grows))
+    return rows, []
 
 
-def is_near(view: View, asked: Scene, control: Scene, size: tuple[int, int]) -> bool:
-    """Whether the asked kind of object is where the control image's scene has its own."""
-    left, top, right, bottom = maps.box(control, *size)
-    x, y = (left + right) / 2 / size[0], (top + bottom) / 2 / size[1]
-    (thing,) = asked.things
-    return any(
-        abs(seen.middle[0] - x) < NEAR and abs(seen.middle[1] - y) < NEAR
-        for seen in view.things
-        if seen.kind == thing.kind
-    )
+def ovis(prompts: int, seed: int) -> Part | None:
+    """The prompt as for Z-Image, with guidance; what the negative prompt names is absent."""
+    if OvisImage.weights.missing_nano():
+        return None
+    pairs = list(guided(Drawer(OvisImage()), prompts, seed))
+    trials = [trial for trial, _ in pairs]
+    rows = [
+        Row.of("Ovis-Image: sky, ground, object in its colour", [t.obeys for t in trials]),
+        *parts_of(trials),
+        Row.of("what the negative prompt names is absent", [absent for _, absent in pairs]),
+    ]
+    return rows, [(trial, trial.obeys and absent) for trial, absent in pairs]
 
 
-def chance(trials: list[Trial]) -> Iterator[bool]:
-    """The same question asked of the control images of other prompts."""
-    for shift in (1, 2, 3):
-        for trial, other in zip(trials, trials[shift:] + trials[:shift], strict=True):
-            yield is_near(trial.view, trial.scene, other.scene, trial.size)
+def klein(prompts: int, seed: int) -> Part | None:
+    """The object of one reference in the scene of the other, and with both exchanged."""
+    if WanImageToImage.weights.missing_nano():
+        return None
+    pairs = list(combined(Drawer(WanImageToImage()), prompts, seed))
+    asked, exchanged = [first for first, _ in pairs], [second for _, second in pairs]
+    rows = [
+        Row.of("klein: the object of the named reference, in its colour", [t.right["colour"] for t in asked]),
+        Row.of("— the same with the references exchanged", [t.right["colour"] for t in exchanged]),
+        Row.of("— sky and ground of the other", [t.right["sky"] and t.right["ground"] for t in asked]),
+    ]
+    return rows, [(trial, trial.right["colour"]) for pair in pairs for trial in pair]
 
 
-def share(right: list[bool]) -> tuple[float, int]:
-    """The share of the right ones, and of how many."""
-    return float(np.mean(right)), len(right)
+def magic(prompts: int, seed: int) -> Part:
+    """Every kind and colour that a short prompt names is in what magic prompt makes of it."""
+    kept = []
+    for _, rng in sources(prompts, seed):
+        short = short_caption(Scene.random(rng), rng)
+        named = set(short.lower().split()) & {*COLOURS, *KINDS}
+        kept.append(named <= set(expand(text_encoder(), short).lower().replace(",", " ").split()))
+    return [Row.of("magic prompt: every named object and colour survives", kept)], []
 
 
-def report(
-    rows: list[tuple[str, float, int]], trials: list[Trial], prompts: int, seed: int, minutes: float
-) -> None:
-    """Print the table; write it between the marks in docs/nano.md, and the sheet beside it."""
+MODELS: Final[dict[str, Callable[[int, int], Part | None]]] = {
+    "checker": checker,
+    "z-image": z_image,
+    "inpainting": inpainting,
+    "loras": loras,
+    "ovis": ovis,
+    "klein": klein,
+    "magic": magic,
+}
+
+
+def parts_of(trials: list[Trial]) -> Iterator[Row]:
+    """What is right by itself."""
+    for name in ("sky", "ground", "object", "colour"):
+        yield Row.of(f"— {name} alone", [trial.right[name] for trial in trials])
+
+
+def warm_lights(picture: NDArray[np.uint8]) -> float:
+    """The style of night-lights: how much darker than a bright picture, with warm lights in it."""
+    light = picture.astype(np.float32).mean(2) / 255
+    return float(1 - np.median(light))
+
+
+def greyness(picture: NDArray[np.uint8]) -> float:
+    """The style of pencil: one without any colour, zero with full ones."""
+    return 1 - float(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)[..., 1].mean()) / 255
+
+
+STYLES: Final = {"night-lights": warm_lights, "pencil": greyness}
+
+
+def report(name: str, rows: list[Row], how: str) -> None:
+    """Print a part of the table, and write it between its marks in docs/nano.md."""
     lines = ["| measured | right | of |", "|---|---|---|"]
-    lines += [f"| {name} | {value:.1%} | {count} |" for name, value, count in rows]
-    lines += ["", f"`python -m training evaluate --prompts {prompts} --seed {seed}`, {minutes:.0f} minutes."]
+    lines += [f"| {row.name} | {row.right:.1%} | {row.count} |" for row in rows]
+    lines += ["", how]
     print("\n".join(lines))
     page = DOCS / "nano.md"
-    text = page.read_text()
-    before, _, rest = text.partition("<!-- measured -->\n")
-    after = rest.partition("<!-- /measured -->")[2]
-    page.write_text(f"{before}<!-- measured -->\n" + "\n".join(lines) + f"\n<!-- /measured -->{after}")
-    (DOCS / "images").mkdir(exist_ok=True)
-    Image.fromarray(sheet(trials[:SHOWN])).save(DOCS / "images" / "nano-sheet.jpg", quality=88)
-
-
-def sheet(trials: list[Trial], columns: int = 6, side: int = 256) -> NDArray[np.uint8]:
-    """Control image and picture of each trial, its prompt below, a mark where it did not obey."""
-    cells = [_cell(trial, side) for trial in trials]
-    rows = [np.concatenate(cells[i : i + columns], 1) for i in range(0, len(cells), columns)]
-    return np.concatenate(rows, 0)
-
-
-def _cell(trial: Trial, side: int) -> NDArray[np.uint8]:
-    cell = np.full((2 * side + 62, side + 8, 3), 255, np.uint8)
-    for row, picture in enumerate((trial.given, trial.drawn)):
-        scale = side / max(picture.shape[:2])
-        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        h, w = small.shape[:2]
-        top, left = row * (side + 4) + (side - h) // 2 + 2, (side - w) // 2 + 4
-        cell[top : top + h, left : left + w] = small
-    words, lines = trial.prompt.split(), [""]
-    for word in words:
-        if len(lines[-1]) + len(word) > 36:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    colour = (30, 30, 30) if trial.obeys and trial.in_place else (190, 30, 30)
-    for index, line in enumerate(lines[:3]):
-        at = (6, 2 * side + 22 + 16 * index)
-        cv2.putText(cell, line, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
-    return cell
-
-
-def _generators(prompts: int, seed: int) -> list[np.random.Generator]:
-    """One source of chance per prompt, apart from those of the training."""
-    return [np.random.default_rng([seed, 77, number]) for number in range(prompts)]
-
-
-def _sizes(prompts: int) -> list[tuple[int, int]]:
-    return [list(PRESETS.values())[number % len(PRESETS)] for number in range(prompts)]
+    before, found, rest = page.read_text().partition(f"<!-- {name} -->\n")
+    if not found:
+        raise SystemExit(f"docs/nano.md has no place for {name}: <!-- {name} --> … <!-- /{name} -->")
+    end = f"<!-- /{name} -->"
+    page.write_text(before + found + "\n".join(lines) + "\n" + end + rest.partition(end)[2])

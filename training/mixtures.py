@@ -74,6 +74,14 @@ class Lesson:
         opening = "put " if rng.random() < 0.25 else ""
         return f"{opening}{named} {_scene_words(self.into, rng)}"
 
+    def exchanged(self) -> Lesson:
+        """The same prompt of the same two references in the other order, and what it asks for then."""
+        first, second = self.references
+        scenes = (second, first)
+        wanted, place = scenes[self.of[0]].things[0], scenes[self.into].things[0]
+        target = scenes[self.into].with_things(replace(wanted, x=place.x))
+        return replace(self, references=scenes, target=target)
+
     def _wanted(self, number: int, rng: np.random.Generator) -> str:
         (thing,) = self.references[number].things
         name = pick(KIND_WORDS[thing.kind], rng) if rng.random() < 0.75 else pick(THINGS, rng)
