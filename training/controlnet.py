@@ -19,9 +19,11 @@ from training.flow import DIM, further, noised, prompts_of, weighed_error
 from training.latents import LatentBank, Shard
 from training.published import published
 from training.sampling import control_channels, hints_of
-from training.stage import Recipe, Stage, device, half_precision, has_checkpoint, trained
+from training.stage import Recipe, Stage, compiled, device, half_precision, has_checkpoint, trained
 from training.transformer import TransformerStage, new_transformer, prompt_states, velocities
 
+SHIFT: Final = 6.0
+"""Nearer to the noise than the base's lessons: a request lets the ControlNet speak in its first steps."""
 MASKED: Final = 1 / 3
 """Share of the lessons that are masks."""
 BORROWED: Final = (
@@ -83,6 +85,8 @@ class ControlNetStage(Stage):
             token = getattr(self.transformer, name).detach().bfloat16()
             setattr(self.controlnet, name, nn.Parameter(token, requires_grad=False))
         self.module: nn.Module = self.controlnet
+        base = self.transformer
+        compiled((*base.noise_refiner, *base.context_refiner, *base.layers))
         self.bank = LatentBank(self.tokens)
 
     def take_published(self) -> None:
@@ -93,7 +97,7 @@ class ControlNetStage(Stage):
         """Flow matching with hints; the prompts as for the base, and more of them say nothing."""
         batch = self.bank.batch(rng)
         prompts = prompts_of(batch, rng)
-        sigmas, noisy, velocity = noised(batch.latents)
+        sigmas, noisy, velocity = noised(batch.latents, SHIFT)
         seen, cover = (
             masked_lesson(batch, rng)
             if rng.random() < MASKED

@@ -6,6 +6,7 @@ ones as they come. Models whose weights are not in the package are left out.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -172,8 +173,8 @@ def magic(prompts: int, seed: int) -> Part:
     kept = []
     for _, rng in sources(prompts, seed):
         short = short_caption(Scene.random(rng), rng)
-        named = set(short.lower().split()) & {*COLOURS, *KINDS}
-        kept.append(named <= set(expand(text_encoder(), short).lower().replace(",", " ").split()))
+        named = words_of(short) & {*COLOURS, *KINDS}
+        kept.append(named <= words_of(expand(text_encoder(), short)))
     return [Row.of("magic prompt: every named object and colour survives", kept)], []
 
 
@@ -186,6 +187,11 @@ MODELS: Final[dict[str, Callable[[int, int], Part | None]]] = {
     "klein": klein,
     "magic": magic,
 }
+
+
+def words_of(text: str) -> set[str]:
+    """Its words, in lower case."""
+    return set(re.findall(r"[a-z]+", text.lower()))
 
 
 def parts_of(trials: list[Trial]) -> Iterator[Row]:

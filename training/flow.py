@@ -71,15 +71,15 @@ def new_scheduler(dynamic: bool = False) -> FlowMatchEulerDiscreteScheduler:
     )
 
 
-def sample_sigmas(count: int) -> Tensor:
+def sample_sigmas(count: int, shift: float = SHIFT) -> Tensor:
     """Noise levels in (0, 1), logit-normal, moved as the scheduler moves its own."""
     sigmas = torch.sigmoid(torch.randn(count))
-    return (SHIFT * sigmas / (1 + (SHIFT - 1) * sigmas)).to(device())
+    return (shift * sigmas / (1 + (shift - 1) * sigmas)).to(device())
 
 
-def noised(latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def noised(latents: Tensor, shift: float = SHIFT) -> tuple[Tensor, Tensor, Tensor]:
     """Noise levels, noisy latents, and the velocity from data to noise."""
-    sigmas = sample_sigmas(len(latents))
+    sigmas = sample_sigmas(len(latents), shift)
     noise = torch.randn_like(latents)
     level = sigmas[:, None, None, None]
     return sigmas, (1 - level) * latents + level * noise, noise - latents
