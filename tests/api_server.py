@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -16,11 +15,13 @@ from typing import Any, TypeVar
 import httpx2
 import sqlalchemy as sa
 import uvicorn
+from fastapi import FastAPI
 
-from safelight.accounts import PREFIX_LENGTH
+from safelight.accounts import FIRST_KEY
 from safelight.api.server import server_config
 from safelight.api.services import Services, open_services
 from safelight.jobs import Job, JobError, Output, Report, new_id
+from safelight.keys import key_row
 from safelight.settings import Settings
 from safelight.store import StoredFile
 from safelight.tables import accounts, api_keys
@@ -45,6 +46,7 @@ class RunningServer:
     url: str
     services: Services
     loop: asyncio.AbstractEventLoop
+    app: FastAPI
 
     def client(self, key: str | None = OWNER_KEY, **headers: str) -> httpx2.Client:
         """A client with this key."""
@@ -103,7 +105,7 @@ def running_server(data_dir: Path, **settings: Any) -> Iterator[RunningServer]:
     if "error" in box:
         raise box["error"]
     try:
-        yield RunningServer(box["url"], box["services"], box["loop"])
+        yield RunningServer(box["url"], box["services"], box["loop"], box["app"])
     finally:
         box["server"].should_exit = True
         thread.join(30)
@@ -115,7 +117,8 @@ async def _serve(settings: Settings, note: Callable[..., None]) -> None:
         async with open_services(settings) as services:
             await services.accounts.ensure_owner(OWNER_KEY)
             await add_account(services, NEIGHBOUR_ID, NEIGHBOUR_KEY)
-            await _NotingServer(server_config(create_site(services), "127.0.0.1", 0), services, note).serve()
+            app = create_site(services)
+            await _NotingServer(server_config(app, "127.0.0.1", 0), app, services, note).serve()
     except BaseException as error:
         note(error=error)
 
@@ -123,8 +126,11 @@ async def _serve(settings: Settings, note: Callable[..., None]) -> None:
 class _NotingServer(uvicorn.Server):
     """Says where it listens once it does."""
 
-    def __init__(self, config: uvicorn.Config, services: Services, note: Callable[..., None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: FastAPI, services: Services, note: Callable[..., None]
+    ) -> None:
         super().__init__(config)
+        self.app = app
         self.services = services
         self.note = note
 
@@ -132,24 +138,18 @@ class _NotingServer(uvicorn.Server):
         await super().startup(sockets)
         port = self.servers[0].sockets[0].getsockname()[1]
         loop = asyncio.get_running_loop()
-        self.note(url=f"http://127.0.0.1:{port}", services=self.services, loop=loop, server=self)
+        known = {"services": self.services, "loop": loop, "app": self.app, "server": self}
+        self.note(url=f"http://127.0.0.1:{port}", **known)
 
 
-async def add_account(services: Services, account_id: str, key: str, revoked: bool = False) -> None:
+async def add_account(services: Services, account_id: str, key: str) -> None:
     """Add a metered account with a key, unless it is there."""
     now = datetime.now(UTC)
     row = {"id": account_id, "email": f"{account_id}@example.org", "unmetered": False, "created_at": now}
-    key_row = {
-        "sha256": hashlib.sha256(key.encode()).digest(),
-        "prefix": key[:PREFIX_LENGTH],
-        "account_id": account_id,
-        "created_at": now,
-        "revoked_at": now if revoked else None,
-    }
 
     def insert(connection: sa.Connection) -> None:
         if not connection.execute(sa.select(accounts).where(accounts.c.id == account_id)).first():
             connection.execute(sa.insert(accounts).values(row))
-            connection.execute(sa.insert(api_keys).values(key_row))
+            connection.execute(sa.insert(api_keys), key_row(key, account_id, FIRST_KEY))
 
     await services.database.write(insert)

@@ -9,10 +9,12 @@ from urllib.parse import urlsplit
 import pytest
 import structlog
 
+from safelight.accounts import OWNER_ID
 from safelight.api.answers import error_answer
 from safelight.api.wire import MAX_ERROR_BYTES, error_body
 from safelight.errors import FieldProblem, InvalidInput, SafelightError, StorageFull, Unavailable
-from tests.api_server import NEIGHBOUR_ID, OWNER_KEY, add_account, running_server
+from safelight.keys import NewKey
+from tests.api_server import NEIGHBOUR_ID, OWNER_KEY, running_server
 
 PROTECTED = [
     "GET /v1/models",
@@ -85,8 +87,10 @@ def test_a_bad_key_is_unauthorized(server, headers):
 
 
 def test_a_revoked_key_is_like_an_unknown_one(server):
-    server.do(add_account(server.services, "former", "revoked-key-0123456789abcdefghijkl", revoked=True))
-    with server.client("revoked-key-0123456789abcdefghijkl") as revoked, server.client("x" * 40) as unknown:
+    key, token = server.do(server.services.keys.create(OWNER_ID, NewKey("former")))
+    with server.client(token) as revoked, server.client("x" * 40) as unknown:
+        assert revoked.get("/v1/balance").status_code == 200
+        server.do(server.services.keys.revoke(key.id))
         assert revoked.get("/v1/balance").content == unknown.get("/v1/balance").content
         assert revoked.get("/v1/balance").status_code == 401
 
@@ -308,6 +312,15 @@ def test_the_openapi_document_describes_every_route(server):
         "GET /v1/balance",
         "GET /prod/v2/balance",
         "GET /api/auth/me",
+        "GET /v1/keys",
+        "POST /v1/keys",
+        "DELETE /v1/keys/{key_id}",
+        "GET /v1/admin/accounts",
+        "POST /v1/admin/accounts",
+        "PUT /v1/admin/accounts/{account_id}/limits",
+        "GET /v1/admin/accounts/{account_id}/keys",
+        "POST /v1/admin/accounts/{account_id}/keys",
+        "DELETE /v1/admin/keys/{key_id}",
         "GET /files/{name}",
         "GET /healthz",
         "GET /readyz",

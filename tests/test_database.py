@@ -284,7 +284,9 @@ async def test_a_cancelled_caller_does_not_hurt_its_neighbours(file):
 async def test_a_failed_commit_is_everybodys(file, writers):
     def violate(connection):  # A deferred check fails only when the transaction commits.
         connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-        connection.exec_driver_sql("INSERT INTO api_keys VALUES (x'00', 'p', 'nobody', '2000-01-01', NULL)")
+        columns = "sha256, id, prefix, account_id, name, scopes, created_at"
+        values = "x'00', 'i', 'p', 'nobody', 'n', '', '2000-01-01'"
+        connection.exec_driver_sql(f"INSERT INTO api_keys ({columns}) VALUES ({values})")
 
     of_a_slow_disk(file)
     writes = [file.write(violate), *(file.write(insert(n)) for n in range(1, writers))]
@@ -423,11 +425,12 @@ def test_a_closed_database_leaves_nothing_open(database_url):
     script = """
 import asyncio, sys
 from safelight.accounts import Accounts
+from safelight.keys import Keys
 from safelight.database import Database
 async def main():
     database = await Database.open(sys.argv[1])
     await Accounts(database).ensure_owner("k" * 32)
-    print((await Accounts(database).authenticate("k" * 32)).id)
+    print((await Keys(database).authenticate("k" * 32)).account.id)
     await database.close()
 asyncio.run(main())
 """

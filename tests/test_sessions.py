@@ -8,8 +8,10 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from safelight.accounts import OWNER_ID, Accounts
+from safelight.accounts import OWNER_ID
+from safelight.callers import Limits, Scope
 from safelight.errors import Unauthorized
+from safelight.keys import Keys, NewKey
 from safelight.sessions import Sessions
 from safelight.tables import api_keys, login_codes, sessions
 from tests.api_server import NEIGHBOUR_KEY, OWNER_KEY, RunningServer
@@ -19,7 +21,7 @@ KEY = "k" * 32
 
 @pytest.fixture
 def kept(database) -> Sessions:
-    return Sessions(database, Accounts(database))
+    return Sessions(database, Keys(database))
 
 
 async def _write(database, statement: sa.Executable) -> None:
@@ -28,10 +30,10 @@ async def _write(database, statement: sa.Executable) -> None:
 
 async def test_a_key_begins_a_session_and_logging_out_ends_it(kept):
     token = await kept.begin_with_key(KEY)
-    assert (await kept.account_of(token)).id == OWNER_ID
+    assert (await kept.caller_of(token)).account.id == OWNER_ID
     await kept.end(token)
     with pytest.raises(Unauthorized):
-        await kept.account_of(token)
+        await kept.caller_of(token)
 
 
 async def test_an_unknown_key_or_token_is_refused(kept):
@@ -40,13 +42,13 @@ async def test_an_unknown_key_or_token_is_refused(kept):
             await kept.begin_with_key(key)
     for token in ("", "a" * 43, "é" * 43):
         with pytest.raises(Unauthorized):
-            await kept.account_of(token)
+            await kept.caller_of(token)
 
 
 async def test_a_code_logs_in_once(kept):
     code = await kept.new_code(OWNER_ID)
     token = await kept.begin_with_code(code)
-    assert (await kept.account_of(token)).id == OWNER_ID
+    assert (await kept.caller_of(token)).account.id == OWNER_ID
     with pytest.raises(Unauthorized):
         await kept.begin_with_code(code)
 
@@ -57,7 +59,7 @@ async def test_what_has_expired_is_refused(kept, database):
     for table in (sessions, login_codes):
         await _write(database, sa.update(table).values(expires_at=past))
     with pytest.raises(Unauthorized):
-        await kept.account_of(token)
+        await kept.caller_of(token)
     with pytest.raises(Unauthorized):
         await kept.begin_with_code(code)
 
@@ -67,8 +69,17 @@ async def test_a_session_ends_when_its_key_is_revoked(kept, database):
     by_code = await kept.begin_with_code(await kept.new_code(OWNER_ID))
     await _write(database, sa.update(api_keys).values(revoked_at=datetime.now(UTC)))
     with pytest.raises(Unauthorized):
-        await kept.account_of(by_key)
-    assert (await kept.account_of(by_code)).id == OWNER_ID
+        await kept.caller_of(by_key)
+    assert (await kept.caller_of(by_code)).account.id == OWNER_ID
+
+
+async def test_a_session_may_what_the_key_may_that_began_it(kept, database):
+    wanted = NewKey("narrow", frozenset({Scope.READ}), Limits(queued_jobs=3))
+    made, key = await Keys(database).create(OWNER_ID, wanted)
+    caller = await kept.caller_of(await kept.begin_with_key(key))
+    assert (caller.key_id, caller.scopes, caller.limits) == (made.id, wanted.scopes, wanted.limits)
+    by_code = await kept.caller_of(await kept.begin_with_code(await kept.new_code(OWNER_ID)))
+    assert (by_code.key_id, by_code.scopes) == (None, frozenset(Scope))
 
 
 async def test_the_database_keeps_no_token_and_no_code(kept, database):

@@ -1,46 +1,25 @@
-"""Accounts and their API keys.
-
-A key is 256 random bits, shown once; the database keeps its SHA-256 and a short prefix to find it by.
-"""
+"""Accounts: who may use this server, and how much."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import hmac
-import re
-import secrets
-from dataclasses import dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, bindparam
+from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
+from safelight.callers import NO_LIMITS, Account, Limits
 from safelight.database import Database
-from safelight.errors import Unauthorized
-from safelight.jobs import Json
-from safelight.statements import Statement
+from safelight.errors import NotFound
+from safelight.jobs import Json, new_id
+from safelight.keys import NewKey, key_row
 from safelight.tables import accounts, api_keys
 
 OWNER_ID = "owner"
 OWNER_EMAIL = "owner@localhost"
-KEY = re.compile(r"[!-~]{32,255}")
-PREFIX_LENGTH = 8
-
-
-@dataclass(frozen=True)
-class Account:
-    """Who sends requests. `unmetered`: amounts are computed and waived."""
-
-    id: str
-    email: str
-    unmetered: bool
-
-
-def new_key() -> str:
-    """Make an API key."""
-    return "sl_" + secrets.token_urlsafe(32)
+FIRST_KEY = NewKey("first key")
 
 
 class Accounts:
@@ -48,7 +27,6 @@ class Accounts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._seen_this_turn: dict[bytes, Account] = {}
 
     async def has_owner(self) -> bool:
         """Whether the owner's account is there."""
@@ -59,52 +37,54 @@ class Accounts:
         """Create the owner's account unless it is there, and let `key` in."""
         await self._database.write(lambda connection: _ensure_owner(connection, key))
 
-    async def authenticate(self, token: str) -> Account:
-        """Return the account of a key. Raises Unauthorized, the same for an unknown and a revoked one.
-
-        Requests that arrive together with the same key are answered by one look into the database: what it
-        found is forgotten at the next turn of the event loop, so a revoked key is refused at once.
-        """
-        if not KEY.fullmatch(token):
-            raise Unauthorized
-        digest = hashlib.sha256(token.encode()).digest()
-        if account := self._seen_this_turn.get(digest):
-            return account
-        for row in await self._database.rows(_KEYS, {"prefix": token[:PREFIX_LENGTH]}):
-            if hmac.compare_digest(row.sha256, digest):
-                return self._remember(digest, Account(row.id, row.email, row.unmetered))
-        raise Unauthorized
-
-    def _remember(self, digest: bytes, account: Account) -> Account:
-        if not self._seen_this_turn:
-            asyncio.get_running_loop().call_soon(self._seen_this_turn.clear)
-        self._seen_this_turn[digest] = account
+    async def create(self, email: str, limits: Limits = NO_LIMITS, *, unmetered: bool = False) -> Account:
+        """Make an account. It has no key yet and no credits."""
+        account = Account(new_id(), email, unmetered, limits)
+        row = _row_of(account)
+        await self._database.write(lambda connection: connection.execute(sa.insert(accounts), row).close())
         return account
+
+    async def all(self) -> list[Account]:
+        """Every account, the oldest first."""
+        query = sa.select(accounts).order_by(accounts.c.created_at, accounts.c.id)
+        rows = await self._database.read(lambda connection: connection.execute(query).mappings().all())
+        return [_account_of(row) for row in rows]
+
+    async def get(self, account_id: str) -> Account:
+        """One account. Raises NotFound."""
+        query = sa.select(accounts).where(accounts.c.id == account_id)
+        row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
+        return _found(row)
+
+    async def set_limits(self, account_id: str, limits: Limits) -> Account:
+        """Give an account other limits. Raises NotFound."""
+        this = sa.update(accounts).where(accounts.c.id == account_id)
+        changed = this.values(asdict(limits)).returning(accounts)
+        row = await self._database.write(lambda connection: connection.execute(changed).mappings().first())
+        return _found(row)
+
+
+def _found(row: Any | None) -> Account:
+    if row is None:
+        raise NotFound("There is no such account.")
+    return _account_of(row)
+
+
+def _account_of(row: Any) -> Account:
+    limits = Limits(**{name: row[name] for name in vars(NO_LIMITS)})
+    return Account(row["id"], row["email"], row["unmetered"], limits)
+
+
+def _row_of(account: Account) -> Json:
+    who = {"id": account.id, "email": account.email, "unmetered": account.unmetered}
+    return {**who, **asdict(account.limits), "created_at": datetime.now(UTC)}
 
 
 def _ensure_owner(connection: Connection, key: str) -> None:
-    now = datetime.now(UTC)
-    owner = {"id": OWNER_ID, "email": OWNER_EMAIL, "unmetered": True, "created_at": now}
-    _insert_if_new(connection, accounts, owner)
-    _insert_if_new(connection, api_keys, _key_row(key, OWNER_ID, now))
-
-
-def _key_row(token: str, account_id: str, now: datetime) -> Json:
-    return {
-        "sha256": hashlib.sha256(token.encode()).digest(),
-        "prefix": token[:PREFIX_LENGTH],
-        "account_id": account_id,
-        "created_at": now,
-    }
+    _insert_if_new(connection, accounts, _row_of(Account(OWNER_ID, OWNER_EMAIL, unmetered=True)))
+    _insert_if_new(connection, api_keys, key_row(key, OWNER_ID, FIRST_KEY))
 
 
 def _insert_if_new(connection: Connection, table: sa.Table, row: Json) -> None:
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     connection.execute(insert(table).values(row).on_conflict_do_nothing())
-
-
-_KEYS = Statement(
-    sa.select(api_keys.c.sha256, accounts.c.id, accounts.c.email, accounts.c.unmetered)
-    .join_from(api_keys, accounts)
-    .where(api_keys.c.prefix == bindparam("prefix"), api_keys.c.revoked_at.is_(None))
-)

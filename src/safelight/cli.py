@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from safelight import __version__
+from safelight.commands.accounts import accounts
 from safelight.commands.doctor import doctor
+from safelight.commands.keys import keys
 from safelight.commands.run import run
 from safelight.commands.serving import serve, worker
 from safelight.commands.shared import EXIT_NO_FILE, EXIT_USAGE
@@ -24,5 +26,5 @@ def cli() -> None:
     """A self-hosted Model API for image generation."""
 
 
-for command in (serve, worker, run, doctor):
+for command in (serve, worker, run, keys, accounts, doctor):
     cli.add_command(command)

@@ -89,31 +89,36 @@ class Client:
 
     def models(self) -> list[Json]:
         """The catalogue's entries, without their schemas; as many as one page holds."""
-        return list(self._ask("GET", "/v1/models?limit=100")["models"])
+        return list(self.ask("GET", "/v1/models?limit=100")["models"])
 
     def model(self, model_id: str) -> Json:
         """One entry of the catalogue, with its schemas."""
-        return self._ask("GET", f"/v1/models/{model_id}")
+        return self.ask("GET", f"/v1/models/{model_id}")
 
     def balance(self) -> Json:
         """What the account has left."""
-        return self._ask("GET", "/v1/balance")
+        return self.ask("GET", "/v1/balance")
+
+    def ask(self, method: str, path: str, **options: Any) -> Json:
+        """Send anything to the API under the key. options: `json`, `params`."""
+        answer: Json = self._send(self._http, method, path, **options).json()
+        return answer
 
     def submit(self, model_id: str, input: Json) -> Submitted:
         """Send a request; it waits in the server's queue from here on."""
-        return Submitted(self._ask("POST", f"/v1/models/{model_id}", json=input)["request_id"])
+        return Submitted(self.ask("POST", f"/v1/models/{model_id}", json=input)["request_id"])
 
     def status(self, request_id: str) -> Json:
         """Where the request is."""
-        return self._ask("GET", f"/v1/requests/{request_id}/status")
+        return self.ask("GET", f"/v1/requests/{request_id}/status")
 
     def result(self, request_id: str) -> Json:
         """The result record, whatever the state."""
-        return self._ask("GET", f"/v1/requests/{request_id}/result")
+        return self.ask("GET", f"/v1/requests/{request_id}/result")
 
     def cancel(self, request_id: str) -> Json:
         """Cancel a request that is still queued."""
-        return self._ask("POST", f"/v1/requests/{request_id}/cancel")
+        return self.ask("POST", f"/v1/requests/{request_id}/cancel")
 
     def wait(self, request_id: str, on_update: Callable[[Json], None] | None = None) -> Json:
         """Poll until the request has ended; returns its result.
@@ -145,10 +150,6 @@ class Client:
         if result["status"] == "cancelled":
             raise RequestCancelled(f"{request_id} was cancelled.")
         return result
-
-    def _ask(self, method: str, path: str, **options: Any) -> Json:
-        answer: Json = self._send(self._http, method, path, **options).json()
-        return answer
 
     def _send(self, http: httpx2.Client, method: str, url: str, **options: Any) -> httpx2.Response:
         try:

@@ -25,8 +25,8 @@ MAX_PROMPT_CHARACTERS = 20_000
 MAX_SEED = 2**53 - 1
 
 
-class ModelInput(BaseModel):
-    """The base of every model's input: strict types, no unknown fields."""
+class Body(BaseModel):
+    """The base of everything that a request may send: strict types, no unknown fields."""
 
     model_config = ConfigDict(
         strict=True,
@@ -47,6 +47,10 @@ class ModelInput(BaseModel):
         except ValidationError as error:
             problems = problems_of(error, cls.model_fields, language)
             raise InvalidInput(_summary(problems), fields=problems) from None
+
+
+class ModelInput(Body):
+    """The base of every model's input."""
 
     @classmethod
     def accepted(cls, data: Json) -> Self:

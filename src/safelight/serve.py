@@ -20,11 +20,12 @@ import structlog
 import uvicorn
 import uvloop
 
-from safelight.accounts import OWNER_ID, Accounts, new_key
+from safelight.accounts import OWNER_ID, Accounts
 from safelight.api.server import server_config
 from safelight.api.services import Services, open_services
 from safelight.errors import SettingsError, Unavailable
 from safelight.files import disk_errors, sync_folder, write_durably
+from safelight.keys import new_key
 from safelight.launch import Workers
 from safelight.logs import configure_log
 from safelight.maintenance import Maintenance

@@ -1,7 +1,7 @@
 """Sessions: how a browser stays logged in, and the one-time codes that log one in.
 
 Like a key, a session's token is 256 random bits of which the database keeps the SHA-256 alone. A session that
-a key began ends when that key is revoked.
+a key began may what that key may, and ends when it is revoked or expires.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam
 
-from safelight.accounts import Account, Accounts
+from safelight.callers import Caller
 from safelight.database import Database
 from safelight.errors import Unauthorized
 from safelight.jobs import Json
+from safelight.keys import WHO, Keys, caller_of, is_valid
 from safelight.statements import Statement
 from safelight.tables import accounts, api_keys, login_codes, sessions
 
@@ -29,14 +30,14 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 class Sessions:
     """Sessions in the database."""
 
-    def __init__(self, database: Database, accounts: Accounts) -> None:
+    def __init__(self, database: Database, keys: Keys) -> None:
         self._database = database
-        self._accounts = accounts
+        self._keys = keys
 
     async def begin_with_key(self, key: str) -> str:
         """Start a session of a key's account. Returns its token. Raises Unauthorized."""
-        account = await self._accounts.authenticate(key)
-        return await self._database.write(lambda connection: _begin(connection, account.id, _digest(key)))
+        holder = (await self._keys.authenticate(key)).account.id
+        return await self._database.write(lambda connection: _begin(connection, holder, _digest(key)))
 
     async def begin_with_code(self, code: str) -> str:
         """Start a session with a one-time code, which is used up. Raises Unauthorized."""
@@ -49,12 +50,12 @@ class Sessions:
         """Make a code that logs in once, within a day."""
         return await self._database.write(lambda connection: _new_code(connection, account_id))
 
-    async def account_of(self, token: str) -> Account:
-        """Return whose session this is. Raises Unauthorized."""
+    async def caller_of(self, token: str) -> Caller:
+        """Return whose session this is; it may what its key may. Raises Unauthorized."""
         if TOKEN.fullmatch(token):
-            found = await self._database.rows(_ACCOUNT, {"sha256": _digest(token), "now": datetime.now(UTC)})
+            found = await self._database.rows(_CALLER, {"sha256": _digest(token), "now": datetime.now(UTC)})
             for row in found:
-                return Account(row.id, row.email, row.unmetered)
+                return caller_of(row)
         raise Unauthorized
 
     async def end(self, token: str) -> None:
@@ -109,13 +110,13 @@ def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-_ACCOUNT = Statement(
-    sa.select(accounts.c.id, accounts.c.email, accounts.c.unmetered)
+_CALLER = Statement(
+    sa.select(*WHO)
     .join_from(sessions, accounts, sessions.c.account_id == accounts.c.id)
     .outerjoin(api_keys, sessions.c.key_sha256 == api_keys.c.sha256)
     .where(
         sessions.c.sha256 == bindparam("sha256", type_=sa.LargeBinary),
         sessions.c.expires_at > bindparam("now", type_=sessions.c.expires_at.type),
-        api_keys.c.revoked_at.is_(None),
+        is_valid,
     )
 )

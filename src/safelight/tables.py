@@ -12,7 +12,7 @@ from sqlalchemy.engine import Dialect
 
 from safelight.jobs import JobStatus
 
-REVISION = "0004"
+REVISION = "0005"
 """The newest migration. A database that is there already is opened without importing Alembic."""
 
 IN_QUEUE = sa.text("status = 'in_queue'")
@@ -51,7 +51,12 @@ class Usd(sa.TypeDecorator[Decimal]):
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> Decimal | None:
         """Return dollars."""
-        return None if value is None else Decimal(value) / 1_000_000
+        return None if value is None else usd_of(value)
+
+
+def usd_of(millionths: int) -> Decimal:
+    """Dollars from what is stored."""
+    return Decimal(millionths) / 1_000_000
 
 
 class JsonText(sa.TypeDecorator[Any]):
@@ -73,6 +78,13 @@ BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 metadata = sa.MetaData()
 
+
+def _limits() -> tuple[sa.Column[Any], ...]:
+    """The columns of `callers.Limits`; null: no limit."""
+    counts = ("requests_per_minute", "queued_jobs", "running_jobs")
+    return *(sa.Column(name, sa.Integer) for name in counts), sa.Column("monthly_credits", Usd)
+
+
 accounts = sa.Table(
     "accounts",
     metadata,
@@ -80,16 +92,22 @@ accounts = sa.Table(
     sa.Column("email", sa.Text, nullable=False),
     sa.Column("unmetered", sa.Boolean, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    *_limits(),
 )
 
 api_keys = sa.Table(
     "api_keys",
     metadata,
     sa.Column("sha256", sa.LargeBinary, primary_key=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True, index=True),
     sa.Column("prefix", sa.Text, nullable=False, index=True),
-    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False, index=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime),
     sa.Column("revoked_at", UtcDateTime),
+    *_limits(),
 )
 
 sessions = sa.Table(

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from safelight.api.shapes import ErrorBody
 from safelight.jobs import Json
 
 BEARER = {"bearer": {"type": "http", "scheme": "bearer", "description": "An API key of this server."}}
 BODY = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
 """A submission's body: each model's own schema is in the catalogue."""
+
+
+def body_of(form: type[BaseModel]) -> Json:
+    """A JSON body of this form."""
+    return {"required": True, "content": {"application/json": {"schema": form.model_json_schema()}}}
 
 
 def documented(

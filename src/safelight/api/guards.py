@@ -7,9 +7,11 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from safelight.accounts import Account, Accounts
 from safelight.api.browser import SAFE_METHODS, SESSION, check_origin, cookies_of
+from safelight.api.scopes import check_scope
+from safelight.callers import Caller
 from safelight.errors import InvalidHeader, Unauthorized
+from safelight.keys import Keys
 from safelight.sessions import Sessions
 
 MAX_HEADER_BYTES = 32 * 1024
@@ -26,13 +28,13 @@ _BEARER = re.compile(rb"bearer ([!-~]{1,255})", re.IGNORECASE)
 class Guards:
     """Check every request before it is passed on. Raises InvalidHeader, Unauthorized and Forbidden.
 
-    What lies under PROTECTED is entered with a valid key, or from our own pages with a session; its account
-    is then `scope["account"]`.
+    What lies under PROTECTED is entered with a valid key, or from our own pages with a session, that has the
+    scope for it. Who has come in is then `scope["caller"]`.
     """
 
-    def __init__(self, app: ASGIApp, accounts: Accounts, sessions: Sessions, public_url: str) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys, sessions: Sessions, public_url: str) -> None:
         self.app = app
-        self.accounts = accounts
+        self.keys = keys
         self.sessions = sessions
         self.public_url = public_url
         host = urlsplit(public_url).hostname
@@ -45,17 +47,19 @@ class Guards:
             headers = headers_of(scope)
             self.check_host(headers.get(b"host"), path)
             if path.startswith(_UNDER_PROTECTED) or path in PROTECTED:
-                scope["account"] = await self.authenticate(scope["method"], headers)
+                caller = await self.authenticate(scope["method"], headers)
+                check_scope(caller, scope["method"], path)
+                scope["caller"] = caller
         await self.app(scope, receive, send)
 
-    async def authenticate(self, method: str, headers: dict[bytes, bytes]) -> Account:
+    async def authenticate(self, method: str, headers: dict[bytes, bytes]) -> Caller:
         """Who sends this: a key comes first; a browser's session may change things from our pages alone."""
         if b"cookie" in headers and b"authorization" not in headers:
-            account = await self.sessions.account_of(cookies_of(headers).get(SESSION, ""))
+            caller = await self.sessions.caller_of(cookies_of(headers).get(SESSION, ""))
             if method not in SAFE_METHODS:
                 check_origin(headers, self.public_url)
-            return account
-        return await self.accounts.authenticate(bearer_token(headers))
+            return caller
+        return await self.keys.authenticate(bearer_token(headers))
 
     def check_host(self, host: bytes | None, path: str) -> None:
         """Refuse a Host header that is malformed or, with a public URL configured, names another host.

@@ -10,10 +10,12 @@ from typing import cast
 
 from starlette.requests import Request
 
-from safelight.accounts import Account, Accounts
+from safelight.accounts import Accounts
+from safelight.callers import Account, Caller
 from safelight.database import Database
 from safelight.fetch import Fetcher
 from safelight.files import FileStore, LocalFiles
+from safelight.keys import Keys
 from safelight.models import Catalogue, load_catalogue
 from safelight.sessions import Sessions
 from safelight.settings import Settings
@@ -30,6 +32,7 @@ class Services:
     database: Database
     store: Store
     accounts: Accounts
+    keys: Keys
     sessions: Sessions
     files: FileStore
     fetcher: Fetcher
@@ -47,13 +50,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         opened.push_async_callback(database.close)
         waker = open_waker(settings.database)
         opened.push_async_callback(waker.close)
-        accounts = Accounts(database)
+        keys = Keys(database)
         yield Services(
             settings=settings,
             database=database,
             store=Store(database, waker),
-            accounts=accounts,
-            sessions=Sessions(database, accounts),
+            accounts=Accounts(database),
+            keys=keys,
+            sessions=Sessions(database, keys),
             files=files,
             fetcher=Fetcher(settings.fetch_allow),
             catalogue=catalogue,
@@ -65,9 +69,14 @@ def services(request: Request) -> Services:
     return cast(Services, request.scope["app"].services)
 
 
+def caller(request: Request) -> Caller:
+    """Who is asking; `Guards` has put it there."""
+    return cast(Caller, request.scope["caller"])
+
+
 def account(request: Request) -> Account:
-    """Who is asking; `Authentication` has put it there."""
-    return cast(Account, request.scope["account"])
+    """The account of who is asking."""
+    return caller(request).account
 
 
 def language(request: Request) -> Language:

@@ -129,6 +129,61 @@ class Balance(TypedDict):
     unmetered: NotRequired[bool]
 
 
+class ApiLimits(TypedDict):
+    """How much an account or a key may do; null: as much as it likes. Credits are US dollars."""
+
+    requests_per_minute: int | None
+    queued_jobs: int | None
+    running_jobs: int | None
+    monthly_credits: float | None
+
+
+class ApiKey(TypedDict):
+    """A key without its token."""
+
+    id: str
+    name: str
+    prefix: str
+    scopes: list[Literal["submit", "read", "admin"]]
+    limits: ApiLimits
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+
+
+class NewApiKey(ApiKey):
+    """A key that was just made: `key` is shown this once."""
+
+    key: str
+
+
+class KeyList(TypedDict):
+    """An account's keys, the oldest first."""
+
+    keys: list[ApiKey]
+
+
+class ApiAccount(TypedDict):
+    """An account, for the owner of the server."""
+
+    id: str
+    email: str
+    unmetered: bool
+    limits: ApiLimits
+
+
+class NewApiAccount(ApiAccount):
+    """An account that was just made, with its first key."""
+
+    key: str
+
+
+class AccountList(TypedDict):
+    """Every account, the oldest first."""
+
+    accounts: list[ApiAccount]
+
+
 class Me(TypedDict):
     """Whose key this is."""
 

@@ -10,10 +10,10 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from safelight.accounts import Account
 from safelight.api.body import parse_json
 from safelight.api.services import Services
 from safelight.api.wire import own_file_id
+from safelight.callers import Account
 from safelight.errors import (
     FieldProblem,
     InvalidInput,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
-from safelight.accounts import Account
+from safelight.callers import Account
 from safelight.errors import SafelightError
 from safelight.jobs import Job, JobStatus, Json
 from safelight.models.base import Model

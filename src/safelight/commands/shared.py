@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from safelight.settings import Settings, local_url, read_settings
 
@@ -89,3 +90,16 @@ def api_key(settings: Settings) -> str:
 def print_json(value: object) -> None:
     """Print data for programs."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_rows(names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table for people; where nobody looks, a line of tab-separated values for each row."""
+    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not out.is_terminal:
+        for row in texts:
+            click.echo("\t".join(row))
+        return
+    table = Table(*names, box=None, pad_edge=False)
+    for row in texts:
+        table.add_row(*map(escape, row))
+    out.print(table)

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from safelight.accounts import Account
 from safelight.api.services import base_url, services
 from safelight.api.wire import balance_of, catalogue_entry
+from safelight.callers import Account
 from safelight.jobs import Json
 from safelight.models.base import Model
 from safelight.web import texts

@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
 
-from safelight.accounts import Account
 from safelight.api.browser import SESSION, cookies_of
 from safelight.api.guards import headers_of
 from safelight.api.services import services
+from safelight.callers import Account
 from safelight.errors import SafelightError, Unauthorized
 from safelight.texts import Language, choose_language
 
@@ -76,6 +76,6 @@ async def _account(request: Request, token: str | None) -> Account | None:
 
 async def _look_up(request: Request, token: str) -> Account | None:
     try:
-        return await services(request).sessions.account_of(token)
+        return (await services(request).sessions.caller_of(token)).account
     except SafelightError:
         return None

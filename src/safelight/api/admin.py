@@ -1,0 +1,80 @@
+"""For the owner of the server: everybody's accounts, keys and credits."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from safelight.accounts import FIRST_KEY
+from safelight.api.account_wire import account_shown, key_shown
+from safelight.api.answers import json_answer
+from safelight.api.documentation import body_of, documented, in_path
+from safelight.api.forms import AccountForm, KeyForm, LimitsForm, read_form
+from safelight.api.services import services
+from safelight.api.shapes import AccountList, ApiAccount, ApiKey, KeyList, NewApiAccount, NewApiKey
+
+router = APIRouter()
+
+_ACCOUNT = in_path("account_id")
+
+
+@router.get("/v1/admin/accounts", **documented(AccountList, "admin"))
+async def accounts(request: Request) -> Response:
+    """List all accounts."""
+    found = await services(request).accounts.all()
+    return json_answer({"accounts": [account_shown(account) for account in found]})
+
+
+@router.post(
+    "/v1/admin/accounts", **documented(NewApiAccount, "admin", status_code=201, body=body_of(AccountForm))
+)
+async def create_account(request: Request) -> Response:
+    """Make an account with a first key, which is in this answer and never again."""
+    form = await read_form(request, AccountForm)
+    known = services(request)
+    account = await known.accounts.create(form.email, form.limits(), unmetered=form.unmetered)
+    _, token = await known.keys.create(account.id, FIRST_KEY)
+    return json_answer({**account_shown(account), "key": token}, 201)
+
+
+@router.put(
+    "/v1/admin/accounts/{account_id}/limits",
+    **documented(ApiAccount, "admin", _ACCOUNT, body=body_of(LimitsForm)),
+)
+async def set_limits(request: Request) -> Response:
+    """Give an account other limits; what is left out is unlimited."""
+    form = await read_form(request, LimitsForm)
+    account = await services(request).accounts.set_limits(_account_id(request), form.limits())
+    return json_answer(account_shown(account))
+
+
+@router.get("/v1/admin/accounts/{account_id}/keys", **documented(KeyList, "admin", _ACCOUNT))
+async def keys(request: Request) -> Response:
+    """List an account's keys."""
+    account = await services(request).accounts.get(_account_id(request))
+    found = await services(request).keys.all_of(account.id)
+    return json_answer({"keys": [key_shown(key) for key in found]})
+
+
+@router.post(
+    "/v1/admin/accounts/{account_id}/keys",
+    **documented(NewApiKey, "admin", _ACCOUNT, status_code=201, body=body_of(KeyForm)),
+)
+async def create_key(request: Request) -> Response:
+    """Make a key for an account."""
+    form = await read_form(request, KeyForm)
+    account = await services(request).accounts.get(_account_id(request))
+    key, token = await services(request).keys.create(account.id, form.key())
+    return json_answer({**key_shown(key), "key": token}, 201)
+
+
+@router.delete("/v1/admin/keys/{key_id}", **documented(ApiKey, "admin", in_path("key_id")))
+async def revoke_key(request: Request) -> Response:
+    """End anybody's key at once."""
+    return json_answer(key_shown(await services(request).keys.revoke(request.path_params["key_id"])))
+
+
+def _account_id(request: Request) -> str:
+    account_id: str = request.path_params["account_id"]
+    return account_id
