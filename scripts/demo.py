@@ -24,9 +24,10 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from rich.table import Table
 
 from safelight.client import APIError, Client, ConnectionFailed, RequestCancelled, RequestFailed
+from safelight.examples import Example
 from safelight.jobs import Json
 from safelight.settings import Settings, local_url, read_settings
-from scripts.examples import Example, read_examples
+from scripts.examples import body, picture, read_examples
 from scripts.sheet import Drawn, draw_sheet
 
 ROOT = Path(__file__).parent.parent
@@ -144,7 +145,7 @@ class Outcome:
 
 def _send(client: Client, example: Example) -> str | APIError | ConnectionFailed:
     try:
-        return client.submit(example.model, example.body()).request_id
+        return client.submit(example.model, body(example)).request_id
     except (APIError, ConnectionFailed) as error:
         return error
 
@@ -173,7 +174,7 @@ def _outcome(
         return Outcome(example, error=str(error))
     finally:
         progress.remove_task(line)
-    return Outcome(example, Drawn(example.model, example.input, example.picture(), path), result)
+    return Outcome(example, Drawn(example.model, example.input, picture(example), path), result)
 
 
 # --- The end --------------------------------------------------------------------------------------------

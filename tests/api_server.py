@@ -91,7 +91,7 @@ class RunningServer:
 @contextmanager
 def running_server(data_dir: Path, **settings: Any) -> Iterator[RunningServer]:
     """Serve until the block ends. Two accounts are there: the owner's, and a metered neighbour's."""
-    chosen = Settings(data_dir=data_dir, models_dir=MODELS, **settings)
+    chosen = Settings(**{"data_dir": data_dir, "models_dir": MODELS, **settings})
     ready = threading.Event()
     box: dict[str, Any] = {}
 

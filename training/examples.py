@@ -1,4 +1,4 @@
-"""The input images in `examples/`: painted by the world's program, so that `make demo` needs no network."""
+"""The pictures of `safelight/examples/`, painted by the world's program: `make demo` needs no network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from training import maps
 from training.paint import draw
 from training.world import Scene, Thing
 
-EXAMPLES: Final = Path(__file__).parents[1] / "examples"
+EXAMPLES: Final = Path(__file__).parents[1] / "src" / "safelight" / "examples"
 CONTROLNET: Final = "tongyi-mai/z-image/turbo/controlnet/lora"
 INPAINTING: Final = "tongyi-mai/z-image/turbo/inpainting/lora"
 

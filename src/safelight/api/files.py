@@ -20,7 +20,7 @@ router = APIRouter()
 _NAME = re.compile(r"([A-Za-z0-9_-]{22})\.([a-z]{3,4})")
 
 # An image and nothing else: whatever its bytes are, no browser shall run, frame or reinterpret them.
-_HEADERS = {
+IMAGE_HEADERS = {
     "cache-control": "private, max-age=31536000, immutable",
     "content-security-policy": "default-src 'none'; sandbox",
     "cross-origin-resource-policy": "cross-origin",
@@ -47,14 +47,14 @@ async def file(request: Request) -> Response:
         raise NotFound(_UNKNOWN) from None
     etag = f'"{stored.id}"'
     if etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers={**_HEADERS, "etag": etag})
+        return Response(status_code=304, headers={**IMAGE_HEADERS, "etag": etag})
     _ignore_odd_ranges(request)
     return FileResponse(
         path,
         media_type=stored.content_type,
         filename=match.group(0),
         content_disposition_type="inline",
-        headers={**_HEADERS, "etag": etag},
+        headers={**IMAGE_HEADERS, "etag": etag},
         stat_result=found,
     )
 

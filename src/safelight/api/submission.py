@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from safelight.api.body import parse_json
 from safelight.api.services import Services
-from safelight.api.wire import own_file_id
+from safelight.api.wire import example_name, own_file_id
 from safelight.callers import Account
 from safelight.errors import (
     FieldProblem,
@@ -24,6 +24,7 @@ from safelight.errors import (
     UnsupportedImage,
     UrlNotAllowed,
 )
+from safelight.examples import picture
 from safelight.images import content_type, identify, parse_data_uri
 from safelight.inputs import image_fields
 from safelight.jobs import Job, JobStatus, Json, new_id
@@ -117,6 +118,10 @@ class Submission:
         if text[:5].lower() == "data:":
             file_id = new_id()
             draft.uploads[file_id] = _decoded(name, text)
+            return f"file:{file_id}"
+        if example := picture(example_name(text, self.own_addresses)):
+            file_id = new_id()
+            draft.uploads[file_id] = example
             return f"file:{file_id}"
         own = own_file_id(text, self.own_addresses)
         if own:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
+from safelight import examples
 from safelight.callers import Account
 from safelight.errors import SafelightError
 from safelight.jobs import Job, JobStatus, Json
@@ -182,6 +183,14 @@ def own_file_id(url: str, base_urls: Iterable[str]) -> str | None:
         if match:
             return match.group(1)
     return None
+
+
+def example_name(url: str, base_urls: Iterable[str]) -> str:
+    """What a URL calls one of this server's example pictures; empty when it is of another kind."""
+    for base_url in base_urls:
+        if url.startswith(base_url + examples.PATH):
+            return url.removeprefix(base_url + examples.PATH)
+    return ""
 
 
 # --- Errors -------------------------------------------------------------------------------------------

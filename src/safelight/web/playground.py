@@ -13,6 +13,7 @@ from safelight.callers import Account
 from safelight.jobs import Json
 from safelight.models.base import Model
 from safelight.web import texts
+from safelight.web.first_request import all_requests
 from safelight.web.rendering import render
 from safelight.web.visit import Visit, visit_of
 
@@ -33,7 +34,7 @@ def playground_data(visit: Visit, model: Model) -> Json:
         "account": account_facts(visit.account) if visit.account else None,
         "model": catalogue_entry(model, visit.language, weights, include_schema=True),
         "base_url": base_url(visit.request),
-        "examples": [],
+        "examples": all_requests(model, base_url(visit.request)),
         "login_url": f"/login?{urlencode({'next': visit.request.url.path})}",
         "profile_url": "/profile",
         "texts": texts.under("playground", visit.language),

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
@@ -14,6 +14,7 @@ from safelight import __version__
 from safelight.accounts import OWNER_ID
 from safelight.texts import Language
 from safelight.web import texts
+from safelight.web.highlight import highlighted
 from safelight.web.static_files import has_static, static_url
 from safelight.web.visit import LANGUAGE, THEMES, Visit
 
@@ -50,6 +51,11 @@ def render(visit: Visit, template: str, status_code: int = 200, **context: Any) 
     return response
 
 
+def render_text(visit: Visit, template: str, **context: Any) -> str:
+    """Render something that is no HTML: its texts are not escaped."""
+    return environment().get_template(template).render(**_surroundings(visit, is_html=False), **context)
+
+
 def keep(response: Response, name: str, value: str) -> None:
     """Remember a preference in the visitor's browser."""
     response.set_cookie(name, value, YEAR_S, samesite="lax", httponly=True)
@@ -57,19 +63,25 @@ def keep(response: Response, name: str, value: str) -> None:
 
 @cache
 def environment() -> Environment:
-    """Jinja2 over the package's templates. Everything is escaped, and a misspelt name is an error."""
+    """Jinja2 over the package's templates. What becomes HTML is escaped, and a misspelt name is an error."""
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
+        autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.globals |= {"static": static_url, "has_static": has_static, "version": __version__, "code": _code}
+    made.filters["highlighted"] = highlighted
+    made.globals |= {"static": static_url, "has_static": has_static, "version": __version__}
     made.policies["json.dumps_kwargs"] = {"ensure_ascii": False}  # the order of fields is meant
     made.filters["usd"] = usd
     return made
+
+
+def plain_words(language: Language, key: str, **values: Any) -> str:
+    """A text of the pages where nothing is HTML."""
+    return texts.ALL[key].within(language).format(**values)
 
 
 def usd(amount: float) -> str:
@@ -83,11 +95,27 @@ def _code(text: str) -> Markup:
     return Markup('<code translate="no">{}</code>').format(text)
 
 
-def _surroundings(visit: Visit) -> dict[str, Any]:
+def _anchor(address: str, text: str) -> Markup:
+    return Markup('<a href="{}">{}</a>').format(address, text)
+
+
+_HTML = {
+    "code": _code,
+    "codes": lambda texts: Markup(", ").join(map(_code, texts)),
+    "anchor": _anchor,
+}
+_MARKDOWN = {
+    "code": "`{}`".format,
+    "codes": lambda texts: ", ".join(map("`{}`".format, texts)),
+    "anchor": lambda address, text: f"[{text}]({address})",
+}
+
+
+def _surroundings(visit: Visit, *, is_html: bool = True) -> dict[str, Any]:
     """What every template may use."""
 
-    def t(key: str, **values: Any) -> Markup:
-        return words(visit.language, key, **values)
+    def t(key: str, **values: Any) -> str:
+        return (words if is_html else plain_words)(visit.language, key, **values)
 
     def category_name(name: str) -> str:
         """An operator's own model may be in a category that nobody has translated."""
@@ -96,6 +124,7 @@ def _surroundings(visit: Visit) -> dict[str, Any]:
 
     return {
         "t": t,
+        **(_HTML if is_html else _MARKDOWN),
         "category_name": category_name,
         "visit": visit,
         "account": visit.account,

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from safelight.api.app import create_app
 from safelight.api.services import Services
-from safelight.web import catalogue, error_pages, login, playground, static_files
+from safelight.web import catalogue, docs, error_pages, login, playground, static_files
 
 
 class Site:
@@ -21,6 +21,8 @@ class Site:
         Route("/login", login.log_in, methods=["POST"]),
         Route("/logout", login.log_out, methods=["POST"]),
         Route("/preferences", login.prefer, methods=["POST"]),
+        Route("/models/{model_id:path}/api.md", docs.markdown),
+        Route("/models/{model_id:path}/api", docs.page),
         Route("/models/{model_id:path}", playground.playground),
         Route("/static/{path:path}", static_files.static_file),
     )

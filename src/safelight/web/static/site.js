@@ -22,3 +22,25 @@ for (const theme of document.querySelectorAll("form.theme")) {
     fetch(theme.action, { method: "POST", body, redirect: "manual" }).catch(() => {});
   });
 }
+
+const words = document.body.dataset;
+for (const code of document.querySelectorAll(".code")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copy";
+  button.textContent = words.copy;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(code.querySelector("pre").textContent);
+    button.textContent = words.copied;
+    setTimeout(() => { button.textContent = words.copy; }, 1500);
+  });
+  code.append(button);
+}
+
+// Who reads Python once wants it everywhere on the page.
+document.addEventListener("change", ({ target }) => {
+  if (!target.matches(".languages input")) return;
+  for (const other of document.querySelectorAll(`.languages input[value="${target.value}"]`)) {
+    other.checked = true;
+  }
+});

@@ -1,0 +1,28 @@
+"""The pictures of the examples."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from safelight.api.documentation import in_path
+from safelight.api.files import IMAGE_HEADERS
+from safelight.errors import NotFound
+from safelight.examples import PATH, picture
+
+router = APIRouter()
+
+
+@router.get(
+    f"{PATH}{{name}}",
+    tags=["files"],
+    responses={200: {"content": {"image/png": {}}}},
+    openapi_extra={"parameters": [in_path("name")]},
+)
+async def example(request: Request) -> Response:
+    """Give a picture to try a model with; its URL works in any image field, and no key is needed."""
+    content = picture(request.path_params["name"])
+    if content is None:
+        raise NotFound("There is no such example.")
+    return Response(content, 200, IMAGE_HEADERS | {"cache-control": "public, max-age=3600"}, "image/png")
