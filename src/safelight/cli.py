@@ -8,6 +8,7 @@ from safelight import __version__
 from safelight.commands.accounts import accounts
 from safelight.commands.doctor import doctor
 from safelight.commands.keys import keys
+from safelight.commands.models import models
 from safelight.commands.run import run
 from safelight.commands.serving import serve, worker
 from safelight.commands.shared import EXIT_NO_FILE, EXIT_USAGE
@@ -26,5 +27,5 @@ def cli() -> None:
     """A self-hosted Model API for image generation."""
 
 
-for command in (serve, worker, run, keys, accounts, doctor):
+for command in (serve, worker, run, models, keys, accounts, doctor):
     cli.add_command(command)

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from safelight.settings import Settings
@@ -20,6 +21,47 @@ def devices(settings: Settings) -> list[dict[str, str]]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = visible.split(",") if visible is not None else map(str, range(len(gpu_names())))
     return [{"CUDA_VISIBLE_DEVICES": name} for name in names] or [{}]
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU and what of its memory nobody uses now."""
+
+    name: str
+    free_bytes: int
+    total_bytes: int
+
+
+def gpus(settings: Settings) -> list[Gpu]:
+    """The GPUs that workers of these settings get, as the driver's own tool tells them; none without it."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    asked = [tool, "--query-gpu=index,uuid,name,memory.free,memory.total", "--format=csv,noheader,nounits"]
+    answer = subprocess.run(asked, capture_output=True, text=True, timeout=10)  # noqa: S603
+    rows = [[cell.strip() for cell in line.split(",")] for line in answer.stdout.splitlines()]
+    wanted = _wanted(settings)
+    return [
+        Gpu(name, int(free) * 2**20, int(total) * 2**20)
+        for index, uuid, name, free, total in (row for row in rows if len(row) == _COLUMNS)
+        if (wanted is None or index in wanted or any(wish and uuid.startswith(wish) for wish in wanted))
+        and free.isdigit()
+        and total.isdigit()
+    ]
+
+
+_COLUMNS = 5
+
+
+def _wanted(settings: Settings) -> list[str] | None:
+    """The GPUs that may be used, by number or UUID; None: all of them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = None if visible is None else [name.strip() for name in visible.split(",")]
+    number = re.fullmatch(r"cuda:(\d+)", settings.device)
+    if number is None:
+        return names
+    at = int(number.group(1))
+    return [str(at)] if names is None else names[at : at + 1]
 
 
 def device_label(settings: Settings) -> str:

@@ -263,3 +263,24 @@ class SettingsError(SafelightError):
     """A setting makes no sense."""
 
     code = "invalid_settings"
+
+
+# --- Real weights: what `models pull` may meet --------------------------------------------------------
+
+
+class PullFailed(SafelightError):
+    """The weights could not be pulled."""
+
+    code = "pull_failed"
+
+
+class HubRefused(PullFailed):
+    """The hub refuses; a token or an accepted licence is missing."""
+
+    code = "hub_refused"
+
+
+class HubUnreachable(PullFailed):
+    """The hub cannot be reached now."""
+
+    code = "hub_unreachable"

@@ -24,6 +24,7 @@ from pydantic_settings import (
 from safelight.errors import SettingsError
 
 PREFIX = "SAFELIGHT_"
+DEFAULT_HUB = "https://huggingface.co"
 CONFIG_NAME = "safelight.toml"
 
 
@@ -33,6 +34,13 @@ class WeightsChoice(StrEnum):
     AUTO = "auto"
     NANO = "nano"
     REAL = "real"
+
+
+class Precision(StrEnum):
+    """How the large real weights are kept in memory; what is computed is bf16 either way."""
+
+    BF16 = "bf16"
+    FP8 = "fp8"
 
 
 class WanBackend(StrEnum):
@@ -79,7 +87,19 @@ class Settings(BaseSettings):
         None, description="A folder of LoRA files that requests may name by path; none: local paths are off."
     )
     lora_cache_gb: float = Field(20, gt=0, description="How much fetched LoRA files may take up, in GB.")
-    hub_url: str = Field("https://huggingface.co", description="The hub that owner/repo refers to.")
+    hub_url: str = Field(DEFAULT_HUB, description="The hub that owner/repo refers to, or a mirror of it.")
+    hub_token: SecretStr | None = Field(
+        None,
+        description="Your token of the hub, for `models pull` alone; none: the one its client has saved.",
+    )
+    weights_dir: Path | None = Field(
+        None,
+        description="Where real weights lie, in the layout of the hub's client; none: weights/ in the "
+        "data folder.",
+    )
+    precision: Precision = Field(
+        Precision.BF16, description="How real weights are kept on a GPU: bf16, or fp8 in half the memory."
+    )
     fetch_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="host:port, comma-separated: private hosts that may be fetched from, http included."
     )
@@ -94,7 +114,7 @@ class Settings(BaseSettings):
         description="That API's address: regions have their own.",
     )
 
-    @field_validator("data_dir", "models_dir", "lora_dir")
+    @field_validator("data_dir", "models_dir", "lora_dir", "weights_dir")
     @classmethod
     def _expanded(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else value
@@ -172,7 +192,7 @@ class Settings(BaseSettings):
         folder = Path(flag or os.environ.get(PREFIX + "DATA_DIR") or "~/.safelight").expanduser()
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, folder / CONFIG_NAME)
 
-    @field_validator("wan_api_key")
+    @field_validator("wan_api_key", "hub_token")
     @classmethod
     def _a_key_for_a_header(cls, value: SecretStr | None) -> SecretStr | None:
         if value and not re.fullmatch(r"[!-~]{1,500}", value.get_secret_value()):
@@ -199,6 +219,16 @@ class Settings(BaseSettings):
     def files_dir(self) -> Path:
         """Where inputs and outputs are stored."""
         return self.data_dir / "files"
+
+    @property
+    def weights_folder(self) -> Path:
+        """Where real weights lie."""
+        return self.weights_dir or self.data_dir / "weights"
+
+    @property
+    def lock_file(self) -> Path:
+        """Which commits of real weights are held, and the hashes of their files."""
+        return self.data_dir / "weights.lock"
 
     @property
     def key_file(self) -> Path:

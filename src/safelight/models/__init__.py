@@ -17,14 +17,29 @@ from types import ModuleType
 from safelight.errors import ModelNotFound, SettingsError
 from safelight.models.base import Model
 
+REAL, NANO = "real", "nano"
+"""What weights are called in the catalogue and in results."""
+
 
 class Catalogue:
     """The models by their id."""
 
-    def __init__(self, models: Iterable[Model], *, asks_upstreams: bool = False) -> None:
-        """asks_upstreams: what can be drawn by somebody else's API is drawn there."""
+    def __init__(
+        self,
+        models: Iterable[Model],
+        *,
+        asks_upstreams: bool = False,
+        real_ids: frozenset[str] = frozenset(),
+        nano: bool = True,
+    ) -> None:
+        """asks_upstreams: what can be drawn by somebody else's API is drawn there.
+
+        real_ids: the models that draw with real weights. nano: the others may draw with nano weights.
+        """
         self._models = {model.id: model for model in models}
         self._asks_upstreams = asks_upstreams
+        self._real_ids = real_ids
+        self._nano = nano
         self._runnable_ids = tuple(model.id for model in self.all() if self.weights_of(model))
 
     def all(self) -> tuple[Model, ...]:
@@ -43,7 +58,14 @@ class Catalogue:
         """What would draw for a model now: weights of this installation, or an upstream; None: nothing."""
         if self._asks_upstreams and model.upstream:
             return model.upstream
-        return "nano" if model.is_ready() else None
+        if model.id in self._real_ids:
+            return REAL
+        return NANO if model.is_ready() and (self._nano or not model.weights.real) else None
+
+    @property
+    def real_ids(self) -> frozenset[str]:
+        """The ids of the models that draw with real weights."""
+        return self._real_ids
 
     def runnable_ids(self) -> tuple[str, ...]:
         """The ids of the models that can run here."""
@@ -51,7 +73,7 @@ class Catalogue:
 
 
 def load_catalogue(models_dir: Path | None = None, *, asks_upstreams: bool = False) -> Catalogue:
-    """Read the models that ship with Safelight and those in an operator's folder.
+    """Read the models that ship with Safelight and those in an operator's folder; all draw with nano weights.
 
     Raises SettingsError for a file of that folder that cannot be read as a model.
     """

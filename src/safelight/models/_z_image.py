@@ -10,18 +10,19 @@ from safelight.models.base import Part, Weights
 from safelight.texts import Text
 
 _REAL = "Tongyi-MAI/Z-Image-Turbo"
+_CONTROLNET = "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union-2.1"
 
 Z_IMAGE_WEIGHTS = Weights(
     real={
-        "transformer": Part(_REAL, "transformer"),
-        "text_encoder": Part(_REAL, "text_encoder"),
+        "transformer": Part(_REAL, "transformer", parameters=6_154_908_736),
+        "text_encoder": Part(_REAL, "text_encoder", parameters=4_022_468_096),
         "tokenizer": Part(_REAL, "tokenizer"),
-        "vae": Part(_REAL, "vae"),
+        "vae": Part(_REAL, "vae", parameters=83_819_683),
         "scheduler": Part(_REAL, "scheduler"),
-        "controlnet": Part("alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union-2.1", ""),
-        "depth": Part("depth-anything/Depth-Anything-V2-Small-hf", ""),
-        "pose": Part("usyd-community/vitpose-base-simple", ""),
-        "person_detector": Part("PekingU/rtdetr_r50vd_coco_o365", ""),
+        "controlnet": Part(_CONTROLNET, file="*-2.1-2602-8steps.safetensors", parameters=3_356_225_792),
+        "depth": Part("depth-anything/Depth-Anything-V2-Small-hf"),
+        "pose": Part("usyd-community/vitpose-base-simple"),
+        "person_detector": Part("PekingU/rtdetr_r50vd_coco_o365"),
     },
     nano={
         "transformer": Part("z-image", "transformer"),
@@ -33,7 +34,7 @@ Z_IMAGE_WEIGHTS = Weights(
         "depth": Part("preprocess", "depth"),
         "pose": Part("preprocess", "pose"),
     },
-    optional=frozenset({"depth", "pose"}),
+    optional=frozenset({"depth", "pose", "person_detector"}),
 )
 
 

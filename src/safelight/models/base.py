@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, get_args
@@ -27,16 +28,32 @@ Component = TypeVar("Component")
 MAGIC_PROMPT_PRICE = Decimal("0.0025")
 """In US dollars, as the schemas' descriptions say."""
 
+WEIGHTS_SUFFIXES = (".safetensors", ".json", ".txt", ".jinja")
+"""What a repository's part is made of: tensors, configurations, tokenizers."""
+
 NANO_DIR = Path(__file__).parents[1] / "nano"
 """Where the nano weights that ship with Safelight are."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One folder of weights: a hub repository (or, for nano, a folder in the package) and a folder in it."""
+    """One folder of weights: a hub repository (or, for nano, a folder in the package) and a folder in it.
+
+    file: where the part is a single file, a pattern that no other file of the repository matches.
+    parameters: how many numbers it holds, where that is known before it is here.
+    """
 
     repo: str
-    folder: str
+    folder: str = ""
+    file: str = ""
+    parameters: int = 0
+
+    def wants(self, path: str) -> bool:
+        """Whether a file of the repository belongs to it; pickles, programs and pictures never do."""
+        if self.file:
+            return fnmatchcase(path, self.file)
+        folder, _, name = path.rpartition("/")
+        return folder == self.folder and name.endswith(WEIGHTS_SUFFIXES)
 
 
 @dataclass(frozen=True)

@@ -87,8 +87,11 @@ class OvisImage(Model):
     licence = "Apache-2.0"
     weights = Weights(
         real={
-            name: Part(_BASE, name)
-            for name in ("transformer", "text_encoder", "tokenizer", "vae", "scheduler")
+            "transformer": Part(_BASE, "transformer", parameters=7_370_449_728),
+            "text_encoder": Part(_BASE, "text_encoder", parameters=1_720_574_976),
+            "tokenizer": Part(_BASE, "tokenizer"),
+            "vae": Part(_BASE, "vae"),
+            "scheduler": Part(_BASE, "scheduler"),
         },
         nano={
             "transformer": Part("ovis", "transformer"),

@@ -143,8 +143,12 @@ class WanImageToImage(Model):
     licence = "Apache-2.0"
     weights = Weights(
         real={
-            name: Part(_STAND_IN, name)
-            for name in ("transformer", "text_encoder", "tokenizer", "vae", "scheduler")
+            "transformer": Part(_STAND_IN, "transformer", parameters=3_875_544_576),
+            "text_encoder": Part(_STAND_IN, "text_encoder", parameters=4_022_468_096),
+            "tokenizer": Part(_STAND_IN, "tokenizer"),
+            "vae": Part(_STAND_IN, "vae", parameters=84_046_115),
+            "scheduler": Part(_STAND_IN, "scheduler"),
+            "index": Part(_STAND_IN, file="model_index.json"),
         },
         nano={
             "transformer": Part("klein", "transformer"),
