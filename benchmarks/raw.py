@@ -22,7 +22,7 @@ heartbeats, created_at) VALUES (?, ?, ?, ?, 'in_queue', 0, 0, FALSE, 0, ?)"""
 CLAIM = """UPDATE jobs SET status = 'in_progress', attempt = attempt + 1, worker_id = ?,
 heartbeats = heartbeats + 1, heartbeat_at = ?, started_at = ?
 WHERE seq = (SELECT seq FROM jobs WHERE status = 'in_queue' AND model_id = ?
-ORDER BY seq LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, input"""
+ORDER BY account_id, seq LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING id, input"""
 FINISH = "UPDATE jobs SET status = 'completed', outputs = ?, report = ?, finished_at = ? WHERE id = ?"
 ADD_FILE = """INSERT INTO files (id, account_id, job_id, content_type, size_bytes, created_at)
 VALUES (?, ?, ?, 'image/png', 1000000, ?)"""

@@ -12,7 +12,6 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from safelight import queries
 from safelight.accounts import OWNER_ID
 from safelight.database import Database
 from safelight.jobs import (
@@ -24,11 +23,11 @@ from safelight.jobs import (
     Preview,
     Progress,
     Report,
-    new_id,
 )
 from safelight.previews import data_uri
 from safelight.store import Lease, Store
 from safelight.tables import jobs
+from safelight.turns import Turn
 from tests.jobs import MODEL, NoWaker, new_file, new_job
 
 REPORT = Report(
@@ -454,18 +453,10 @@ async def test_preferred_models_go_first_each_in_order(store):
         await store.add(job)
     cold, warm, other, hot, warm_too = (job.id for job in added)
     models = ["a/cold", "a/warm", "a/hot"]
-    taken = [await store.claim("worker", models, ["a/hot", "a/warm"]) for _ in range(5)]
+    turn = Turn(preferred_ids=("a/hot", "a/warm"))
+    taken = [await store.claim("worker", models, turn) for _ in range(5)]
     assert [job and job.id for job in taken] == [warm, hot, warm_too, cold, None]
-    assert (await store.claim("worker", ["a/other"], ["a/warm"])).id == other
-
-
-async def test_a_preferred_job_far_from_the_front_waits(store):
-    first, *_ = cold = [new_job(model_id="a/cold") for _ in range(queries.FRONT)]
-    warm = new_job(model_id="a/warm")
-    for job in [*cold, warm]:
-        await store.add(job)
-    assert (await store.claim("worker", ["a/cold", "a/warm"], ["a/warm"])).id == first.id
-    assert (await store.claim("worker", ["a/cold", "a/warm"], ["a/warm"])).id == warm.id
+    assert (await store.claim("worker", ["a/other"], Turn(preferred_ids=("a/warm",)))).id == other
 
 
 async def test_without_a_preference_the_oldest_goes_first(store):
@@ -482,9 +473,11 @@ async def test_eight_claimants_with_different_preferences_claim_every_job_once(s
     taken: list[Job] = []
 
     def claims(preferred: list[str]) -> Callable[[Store], Awaitable[None]]:
+        turn = Turn(preferred_ids=tuple(preferred))
+
         async def claim_all(mine: Store) -> None:
             while len(taken) < len(added):
-                if job := await mine.claim(f"worker-{threading.get_ident()}", names, preferred):
+                if job := await mine.claim(f"worker-{threading.get_ident()}", names, turn):
                     taken.append(job)
 
         return claim_all
@@ -549,51 +542,3 @@ async def test_complete_and_requeue_have_one_winner(store, database_url):
     assert requeued
     for job in running:
         assert (await now_is(store, job)).status == (JobStatus.COMPLETED if job.id in completed else IN_QUEUE)
-
-
-# --- Ten thousand queued jobs ---
-
-
-@pytest.mark.parametrize(
-    ("statement", "values"),
-    [
-        (queries.STANDING, {"job": "x", "account": "y"}),
-        (queries.claim(2), {"worker": "w", "now": datetime.now(UTC), "model_0": "a", "model_1": "b"}),
-    ],
-)
-async def test_sqlite_reads_the_queue_from_its_index_alone(sqlite_url, statement, values):
-    database = await Database.open(sqlite_url)
-
-    def explain(connection):
-        compiled = statement.on(connection.dialect)
-        explanation = f"EXPLAIN QUERY PLAN {compiled.sql}"
-        return str(connection.exec_driver_sql(explanation, tuple(compiled.arguments(values))).all())
-
-    plan = await database.read(explain)
-    assert "queued USING COVERING INDEX jobs_in_queue" in plan
-    assert "TEMP B-TREE" not in plan
-    await database.close()
-
-
-async def test_ten_thousand_jobs_keep_their_order(store, database):
-    rows = [
-        {
-            "id": new_id(),
-            "account_id": OWNER_ID,
-            "model_id": MODEL,
-            "input": {},
-            "status": JobStatus.IN_QUEUE,
-            "attempt": 0,
-            "cost": Decimal(0),
-            "cancel_requested": False,
-            "heartbeats": 0,
-            "created_at": datetime.now(UTC),
-        }
-        for _ in range(10_000)
-    ]
-    await database.write(lambda connection: connection.execute(sa.insert(jobs), rows))
-    last = new_job()
-    await store.add(last)
-    assert await standing(store, last) == (IN_QUEUE, 10_000)
-    assert (await store.claim("worker", [MODEL])).id == rows[0]["id"]
-    assert await standing(store, last) == (IN_QUEUE, 9_999)

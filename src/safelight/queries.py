@@ -10,6 +10,7 @@ from functools import cache
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
+from safelight import order
 from safelight.jobs import MAX_ATTEMPTS, JobStatus
 from safelight.statements import Statement
 from safelight.tables import IN_PROGRESS, IN_QUEUE, JsonText, UtcDateTime, files, jobs
@@ -32,17 +33,7 @@ GET_FILE = Statement(sa.select(files).where(files.c.id == bindparam("file")))
 GET = Statement(sa.select(jobs).where(_this, _of_account))
 RUNNING = Statement(sa.select(jobs.c.id, jobs.c.attempt, jobs.c.heartbeats).where(IN_PROGRESS))
 
-_queued = jobs.alias("queued")
-_ahead = (
-    sa.select(sa.func.count())
-    .select_from(_queued)
-    .where(IN_QUEUE, _queued.c.seq < jobs.c.seq)
-    .correlate(jobs)
-    .scalar_subquery()
-)
-STANDING = Statement(
-    sa.select(jobs.c.status, sa.case((IN_QUEUE, _ahead)).label("ahead")).where(_this, _of_account)
-)
+STANDING = Statement(order.standing(_this, _of_account))
 
 # --- Transitions: each returns a row when it happened ---
 
@@ -55,37 +46,11 @@ ADD = Statement(
 )
 
 
-FRONT = 200
-"""How far from the front of the queue a preferred job may be taken."""
-
-
 @cache
 def claim(models: int, preferred: int = 0) -> Statement:
-    """Return the claim among so many models: `model_0`, `model_1` …, first among `preferred_0` …"""
-    oldest = _oldest("model", models)
-    if preferred:
-        # The second is looked for only where the first finds nothing.
-        oldest = sa.func.coalesce(_oldest("preferred", preferred, _near_the_front()), oldest)
-    return Statement(sa.update(jobs).where(jobs.c.seq == oldest).values(_CLAIMED).returning(jobs))
-
-
-def _oldest(name: str, models: int, *within: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-    names = [bindparam(f"{name}_{number}", type_=sa.Text) for number in range(models)]
-    return (
-        sa.select(_queued.c.seq)
-        .where(IN_QUEUE, _queued.c.model_id.in_(names), *within)
-        .order_by(_queued.c.seq)
-        .limit(1)
-        .with_for_update(skip_locked=True)  # SQLite has one writer and leaves this out.
-        .scalar_subquery()
-    )
-
-
-def _near_the_front() -> sa.ColumnElement[bool]:
-    """Among the first FRONT queued jobs: to search all of a long queue for a preferred one takes long."""
-    front = jobs.alias("front")
-    last = sa.select(front.c.seq).where(IN_QUEUE).order_by(front.c.seq).offset(FRONT).limit(1)
-    return _queued.c.seq < sa.func.coalesce(last.scalar_subquery(), sa.literal_column(str(2**62)))
+    """Return the claim of the next job in the fair order, for so many models (`order.next_job`)."""
+    job = order.next_job(models, preferred)
+    return Statement(sa.update(jobs).where(jobs.c.seq == job).values(_CLAIMED).returning(jobs))
 
 
 _CLAIMED = {

@@ -15,6 +15,7 @@ from safelight.jobs import Job, JobError, JobStatus, Json, Output, Progress, Rep
 from safelight.previews import data_uri
 from safelight.rows import job_of, row_of
 from safelight.statements import Call
+from safelight.turns import FIRST_TURN, Turn
 from safelight.wake import Waker
 
 
@@ -40,7 +41,7 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a job is. ahead: queued jobs before it, 0 = next; None unless it is queued."""
+    """Where a job is. ahead: queued jobs that go before it, 0 = next; None unless it is queued."""
 
     status: JobStatus
     ahead: int | None
@@ -87,20 +88,17 @@ class Store:
 
     # --- For workers ---
 
-    async def claim(
-        self, worker_id: str, model_ids: Sequence[str], preferred_ids: Sequence[str] = ()
-    ) -> Job | None:
-        """Take the oldest queued job of these models; None: there is none.
+    async def claim(self, worker_id: str, model_ids: Sequence[str], turn: Turn = FIRST_TURN) -> Job | None:
+        """Take the next job of these models in the fair order; None: there is none.
 
-        preferred_ids: some of them whose jobs go first. Whoever prefers must not do so every time: the
-        others would wait for ever.
         Await it to the end: a job whose claim was cancelled halfway waits for its lease to run out.
         """
         if not model_ids:
             return None
         models = {f"model_{number}": model_id for number, model_id in enumerate(model_ids)}
-        first = {f"preferred_{number}": model_id for number, model_id in enumerate(preferred_ids)}
-        values = {"worker": worker_id, "now": _now(), **models, **first}
+        first = {f"preferred_{number}": model_id for number, model_id in enumerate(turn.preferred_ids)}
+        afters = {"after": turn.after, "preferred_after": turn.preferred_after}
+        values = {"worker": worker_id, "now": _now(), **models, **first, **afters}
         row = await self._database.change(Call(queries.claim(len(models), len(first)), values))
         return job_of(row) if row else None
 

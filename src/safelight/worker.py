@@ -31,6 +31,7 @@ from safelight.models import Catalogue
 from safelight.models.base import Model
 from safelight.prepare import fetch_images, fetch_loras
 from safelight.store import Lease, Store
+from safelight.turns import Turns
 from safelight.upstream import Order, Upstream
 from safelight.waiting import backoff, unless
 from safelight.wake import Waker
@@ -41,10 +42,6 @@ T = TypeVar("T")
 
 MAX_ELSEWHERE = 4
 """Jobs of upstreams that a worker waits for at once, beside the one in its child."""
-
-
-MAX_OVERTAKING = 8
-"""Claims in a row that may prefer what is in memory: loading a model costs what several pictures do."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ class Worker:
         self._room = asyncio.Semaphore(1)  # for one attempt that is not yet in the child
         self._turn = asyncio.Lock()  # the child runs one attempt at a time
         self._publishing = asyncio.Semaphore(2)
-        self._overtaking = 0  # claims since the last one that took the oldest job
+        self._turns = Turns()
         self._news = asyncio.Event()
         self._rest_until_s = 0.0
 
@@ -136,18 +133,12 @@ class Worker:
                 await unless(stop, self._waker.wait(self._pace.poll_s))
 
     async def _claim(self) -> Job | None:
-        """Take a job: of a model that is in memory if there is one, but now and then simply the oldest.
-
-        The oldest job waits for at most MAX_OVERTAKING claims of each worker.
-        """
         claimable = self._claimable_ids()
         ready = self._child.resident | {attempt.job.model_id for attempt in self._attempts}
-        preferred = [name for name in claimable if name in ready]
-        if self._overtaking >= MAX_OVERTAKING or len(preferred) == len(claimable):
-            preferred = []
-        job = await self._store.claim(self.id, claimable, preferred)
+        turn = self._turns.next(claimable, ready)
+        job = await self._store.claim(self.id, claimable, turn)
         if job is not None:
-            self._overtaking = self._overtaking + 1 if preferred else 0
+            self._turns.note(turn, job)
         return job
 
     def _claimable_ids(self) -> list[str]:
