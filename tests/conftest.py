@@ -19,6 +19,7 @@ from typing import Any
 import asyncpg
 import httpx2
 import pytest
+from playwright.sync_api import Browser
 
 from safelight.accounts import Accounts
 from safelight.database import Database
@@ -102,6 +103,32 @@ def client(server: RunningServer) -> Iterator[httpx2.Client]:
     """A client with the owner's key."""
     with server.client() as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Where a Chromium is. Tests that need one are left out where there is none."""
+    from tests.browser import MISSING, chromium_path
+
+    return chromium_path() or pytest.skip(MISSING)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium_path: str) -> Iterator[Browser]:
+    """A real Chromium, one for a module's tests."""
+    from tests.browser import chromium
+
+    with chromium(chromium_path) as opened:
+        yield opened
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line why no browser test ran, and what would help."""
+    from tests.browser import MISSING
+
+    reports = terminalreporter.getreports("skipped")
+    if any(MISSING in str(report.longrepr) for report in reports):
+        terminalreporter.write_line(MISSING)
 
 
 @pytest.fixture(scope="module")

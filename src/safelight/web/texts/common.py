@@ -10,6 +10,7 @@ TEXTS = {
     "menu": Text("Menu", "메뉴"),
     "navigation": Text("Main", "주 메뉴"),
     "models": Text("Models", "모델"),
+    "model_pages": Text("This model", "이 모델의 페이지"),
     "profile": Text("Profile", "프로필"),
     "operator": Text("Operator", "운영"),
     "log_in": Text("Log in", "로그인"),
