@@ -11,7 +11,7 @@ CONSTRAINTS := --constraint constraints-cpu.txt
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test serve demo evaluate benchmarks format clean
+.PHONY: help setup check test serve demo evaluate benchmarks islands format clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,11 +27,12 @@ $(VENV)/.ready: pyproject.toml constraints-cpu.txt
 	@$(BIN)/python -m pip install --quiet $(CONSTRAINTS) $(TORCH) --editable . --group dev
 	@touch $@
 
-check: setup ## Lint, types and import contracts
+check: setup ## Lint, types, import contracts, and whether the islands are built
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	islands/check.sh
 
 test: setup ## Run every test
 	$(BIN)/python -m pytest
@@ -47,6 +48,9 @@ evaluate: setup ## Measure how well the nano weights obey (minutes)
 
 benchmarks: setup ## Measure against the peers; run on a quiet machine
 	$(BIN)/python -m benchmarks
+
+islands: ## Build what runs in the browser; needs Node, which nothing else does
+	cd islands && npm ci && npm run build
 
 format: setup ## Format the code
 	$(BIN)/ruff check --fix

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from safelight.api.services import base_url, services
 from safelight.api.wire import balance_of, catalogue_entry
 from safelight.callers import Account
+from safelight.inputs import image_fields
 from safelight.jobs import Json
 from safelight.models.base import Model
 from safelight.web import texts
@@ -28,17 +29,30 @@ async def playground(request: Request) -> Response:
 
 def playground_data(visit: Visit, model: Model) -> Json:
     """What the playground's script knows before it asks for anything."""
-    weights = services(visit.request).catalogue.weights_of(model)
+    known = services(visit.request).catalogue
+    weights = known.weights_of(model)
     return {
         "language": visit.language.value,
         "account": account_facts(visit.account) if visit.account else None,
         "model": catalogue_entry(model, visit.language, weights, include_schema=True),
+        "image_fields": image_kinds(model),
+        "takers": [
+            {"model_id": other.id, "display_name": other.display_name}
+            for other in known.all()
+            if other.id != model.id and known.weights_of(other) and "image" in image_kinds(other).values()
+        ],
         "base_url": base_url(visit.request),
         "examples": all_requests(model, base_url(visit.request)),
         "login_url": f"/login?{urlencode({'next': visit.request.url.path})}",
         "profile_url": "/profile",
         "texts": texts.under("playground", visit.language),
     }
+
+
+def image_kinds(model: Model) -> dict[str, str]:
+    """Which fields hold an image, and which of them a mask: one where what is not painted counts as black."""
+    fields = image_fields(model.Input)
+    return {name: "mask" if mark.backdrop == "black" else "image" for name, mark in fields.items()}
 
 
 def account_facts(account: Account) -> Json:

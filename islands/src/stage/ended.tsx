@@ -1,0 +1,32 @@
+/** A request that ended without a picture: failed, cancelled, or gone. */
+import type { App } from "../app";
+import { Icon } from "../icons";
+import type { Job } from "../jobs";
+import { say } from "../page";
+
+export function Ended({ app, job }: { app: App; job: Job }) {
+  const error = job.result.value?.error;
+  const isFailed = job.phase.value === "failed";
+  const title = job.gone.value ? say("gone") : isFailed ? say("failed") : say("cancelled");
+  const hasInput = Object.keys(job.input).length > 0;
+  return (
+    <div class={isFailed ? "stand ended bad" : "stand ended"}>
+      <Icon name={isFailed || job.gone.value ? "close" : "stop"} />
+      <p class="nothing-title">{title}</p>
+      <p>{job.gone.value ? say("gone_hint") : (error?.message ?? say("cancelled_hint"))}</p>
+      {error && (
+        <p class="small">
+          <code translate={false}>{error.code}</code> · {say("not_charged")}
+        </p>
+      )}
+      {hasInput && (
+        <p class="actions">
+          <button type="button" onClick={() => void app.recall(job.input)}>
+            <Icon name="recall" />
+            {say("recall")}
+          </button>
+        </p>
+      )}
+    </div>
+  );
+}
