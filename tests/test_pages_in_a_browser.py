@@ -23,6 +23,7 @@ from tests.browser import (
 
 INPAINTING = "tongyi-mai/z-image/turbo/inpainting/lora"
 PAGES = ("/", "/?search=inpaint", "/?search=zzz", f"/models/{INPAINTING}/api", "/login")
+OWN_PAGES = ("/profile",)
 MISSING_PAGE = "/no-such-page"
 
 
@@ -63,6 +64,40 @@ def test_every_page_is_sound(watched, page, path, language):
     assert axe_violations(page) == []
     assert (left_in_english if language == "ko" else left_in_korean)(page) == []
     assert not is_wider_than_its_window(page)
+
+
+@pytest.mark.parametrize("context", [DESKTOP, PHONE], ids=["desktop", "phone"], indirect=True)
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("path", OWN_PAGES)
+def test_every_page_behind_the_login_is_sound(context, server, page, path, language):
+    login(context, server)
+    page.goto(f"{path}?lang={language}")
+    assert axe_violations(page) == []
+    assert (left_in_english if language == "ko" else left_in_korean)(page) == []
+    assert not is_wider_than_its_window(page)
+
+
+@pytest.mark.parametrize("context", [DESKTOP, PHONE], ids=["desktop", "phone"], indirect=True)
+def test_a_key_is_made_copied_and_revoked(context, server, page):
+    login(context, server)
+    page.goto("/profile")
+    page.get_by_text("New key").click()
+    page.get_by_label("Name").fill("website")
+    assert axe_violations(page) == []
+    page.get_by_role("button", name="Create key").click()
+    page.get_by_role("button", name="Copy").click()
+    token = page.evaluate("navigator.clipboard.readText()")
+    assert axe_violations(page) == []
+    with server.client(token) as program:
+        assert program.get("/v1/balance").status_code == 200
+    page.get_by_role("link", name="I have copied it").click()
+    row = page.get_by_role("row", name="website")
+    row.get_by_role("button", name="Revoke").click()
+    assert axe_violations(page) == []
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    expect(row).to_have_count(0)
+    with server.client(token) as program:
+        assert program.get("/v1/balance").status_code == 401
 
 
 def test_the_first_link_logs_in_and_leaves_no_code_behind(page, server):

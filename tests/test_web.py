@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from safelight.web import texts
-from safelight.web.rendering import usd
+from safelight.web.formats import usd
 from safelight.web.static_files import digest, static_files, static_url
 from tests.api_server import RunningServer
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from safelight.api.browser import SESSION, check_origin, cookies_of, session_cookie
+from safelight.api.browser import SESSION, cookies_of, session_cookie
 from safelight.api.guards import headers_of
 from safelight.api.services import services
-from safelight.errors import BodyTooLarge, Unauthorized
+from safelight.errors import Unauthorized
 from safelight.sessions import LIFETIME
+from safelight.web.forms import read_form
 from safelight.web.rendering import keep, render
 from safelight.web.visit import THEME, THEMES, visit_of
 
-MAX_FORM_BYTES = 8 * 1024
 _LOCAL_PATH = re.compile(r"/(?![/\\])[!-~]{0,2000}")
 
 
@@ -30,14 +29,14 @@ async def log_in(request: Request) -> Response:
     """Begin a session, and go where the visitor wanted to go."""
     form = await read_form(request)
     sessions = services(request).sessions
-    wanted = _local(form.get("next"))
+    wanted = _local(form.first("next"))
     try:
-        if code := form.get("code"):
+        if code := form.first("code"):
             token = await sessions.begin_with_code(code)
         else:
-            token = await sessions.begin_with_key(form.get("key", "").strip())
+            token = await sessions.begin_with_key(form.first("key").strip())
     except Unauthorized:
-        problem = "login.code_refused" if form.get("code") else "login.key_refused"
+        problem = "login.code_refused" if form.first("code") else "login.key_refused"
         return render(await visit_of(request), "login.html", 401, next=wanted, problem=problem)
     return _with_session(request, token, int(LIFETIME.total_seconds()), wanted)
 
@@ -52,21 +51,11 @@ async def log_out(request: Request) -> Response:
 async def prefer(request: Request) -> Response:
     """Remember the colours that a visitor has chosen, and go back."""
     form = await read_form(request)
-    response = RedirectResponse(_local(form.get("next")), 303)
-    if form.get("theme") in THEMES:
-        keep(response, THEME, form["theme"])
+    response = RedirectResponse(_local(form.first("next")), 303)
+    theme = form.first("theme")
+    if theme in THEMES:
+        keep(response, THEME, theme)
     return response
-
-
-async def read_form(request: Request) -> dict[str, str]:
-    """A form's fields, from a page of ours. Raises Forbidden and BodyTooLarge."""
-    check_origin(headers_of(request.scope), services(request).settings.public_url)
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise BodyTooLarge
-    return {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
 
 
 def _with_session(request: Request, token: str, lifetime_s: int, wanted: str) -> Response:

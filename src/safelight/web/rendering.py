@@ -11,9 +11,9 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from safelight import __version__
-from safelight.accounts import OWNER_ID
 from safelight.texts import Language
 from safelight.web import texts
+from safelight.web.formats import HTML, MARKDOWN, moment, usd
 from safelight.web.highlight import highlighted
 from safelight.web.static_files import has_static, static_url
 from safelight.web.visit import LANGUAGE, THEMES, Visit
@@ -76,39 +76,13 @@ def environment() -> Environment:
     made.globals |= {"static": static_url, "has_static": has_static, "version": __version__}
     made.policies["json.dumps_kwargs"] = {"ensure_ascii": False}  # the order of fields is meant
     made.filters["usd"] = usd
+    made.filters["moment"] = moment
     return made
 
 
 def plain_words(language: Language, key: str, **values: Any) -> str:
     """A text of the pages where nothing is HTML."""
     return texts.ALL[key].within(language).format(**values)
-
-
-def usd(amount: float) -> str:
-    """An amount of money, as exact as it is: $0.0025, $1.50."""
-    text = f"{amount:.6f}".rstrip("0")
-    whole, _, cents = text.partition(".")
-    return f"${whole}.{cents:0<2}"
-
-
-def _code(text: str) -> Markup:
-    return Markup('<code translate="no">{}</code>').format(text)
-
-
-def _anchor(address: str, text: str) -> Markup:
-    return Markup('<a href="{}">{}</a>').format(address, text)
-
-
-_HTML = {
-    "code": _code,
-    "codes": lambda texts: Markup(", ").join(map(_code, texts)),
-    "anchor": _anchor,
-}
-_MARKDOWN = {
-    "code": "`{}`".format,
-    "codes": lambda texts: ", ".join(map("`{}`".format, texts)),
-    "anchor": lambda address, text: f"[{text}]({address})",
-}
 
 
 def _surroundings(visit: Visit, *, is_html: bool = True) -> dict[str, Any]:
@@ -124,11 +98,11 @@ def _surroundings(visit: Visit, *, is_html: bool = True) -> dict[str, Any]:
 
     return {
         "t": t,
-        **(_HTML if is_html else _MARKDOWN),
+        **(HTML if is_html else MARKDOWN),
         "category_name": category_name,
         "visit": visit,
         "account": visit.account,
-        "is_operator": visit.account is not None and visit.account.id == OWNER_ID,
+        "is_operator": visit.is_operator,
         "language": visit.language.value,
         "languages": Language,
         "themes": THEMES,

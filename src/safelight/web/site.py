@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from safelight.api.app import create_app
 from safelight.api.services import Services
-from safelight.web import catalogue, docs, error_pages, login, playground, static_files
+from safelight.web import catalogue, docs, error_pages, login, playground, profile, static_files
 
 
 class Site:
@@ -24,6 +24,9 @@ class Site:
         Route("/models/{model_id:path}/api.md", docs.markdown),
         Route("/models/{model_id:path}/api", docs.page),
         Route("/models/{model_id:path}", playground.playground),
+        Route("/profile", profile.profile),
+        Route("/profile/keys", profile.create_key, methods=["POST"]),
+        Route("/profile/keys/{key_id}/revoke", profile.revoke_key, methods=["POST"]),
         Route("/static/{path:path}", static_files.static_file),
     )
 

@@ -8,11 +8,12 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
 
+from safelight.accounts import OWNER_ID
 from safelight.api.browser import SESSION, cookies_of
 from safelight.api.guards import headers_of
 from safelight.api.services import services
-from safelight.callers import Account
-from safelight.errors import SafelightError, Unauthorized
+from safelight.callers import Account, Caller, Scope
+from safelight.errors import Forbidden, SafelightError, Unauthorized
 from safelight.texts import Language, choose_language
 
 LANGUAGE = "safelight_language"
@@ -22,12 +23,26 @@ THEMES = ("light", "dark")
 
 @dataclass(frozen=True)
 class Visit:
-    """account: None before the login. theme: empty leaves it to the visitor's system."""
+    """caller: None before the login. theme: empty leaves it to the visitor's system."""
 
     request: Request
     language: Language
     theme: str
-    account: Account | None
+    caller: Caller | None
+
+    @property
+    def account(self) -> Account | None:
+        """Who is logged in."""
+        return self.caller.account if self.caller else None
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the server's own pages are open to this visitor."""
+        return self.caller is not None and self.may(Scope.ADMIN) and self.caller.account.id == OWNER_ID
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the key that began the session is for this; a session without a key may everything."""
+        return self.caller is not None and scope in self.caller.scopes
 
     @property
     def address(self) -> str:
@@ -56,26 +71,39 @@ async def visit_of(request: Request) -> Visit:
         request=request,
         language=choose_language(wish, request.headers.get("accept-language")),
         theme=theme if theme in THEMES else "",
-        account=await _account(request, cookies.get(SESSION)),
+        caller=await _caller(request, cookies.get(SESSION)),
     )
 
 
-async def own_visit(request: Request) -> tuple[Visit, Account]:
-    """The visit of somebody who is logged in. Raises Unauthorized, which leads to the login."""
+async def own_visit(request: Request, scope: Scope = Scope.READ) -> tuple[Visit, Account]:
+    """The visit of somebody who is logged in and may do this.
+
+    Raises Unauthorized, which leads to the login, and Forbidden.
+    """
     visit = await visit_of(request)
     if visit.account is None:
         raise Unauthorized
+    if not visit.may(scope):
+        raise Forbidden(f"This session's key lacks the scope '{scope}'.")
     return visit, visit.account
 
 
-async def _account(request: Request, token: str | None) -> Account | None:
+async def operator_visit(request: Request) -> Visit:
+    """The visit of the server's owner. Raises Unauthorized and Forbidden."""
+    visit, _ = await own_visit(request, Scope.ADMIN)
+    if not visit.is_operator:
+        raise Forbidden
+    return visit
+
+
+async def _caller(request: Request, token: str | None) -> Caller | None:
     if "visitor" not in request.scope:
         request.scope["visitor"] = await _look_up(request, token) if token else None
-    return cast("Account | None", request.scope["visitor"])
+    return cast("Caller | None", request.scope["visitor"])
 
 
-async def _look_up(request: Request, token: str) -> Account | None:
+async def _look_up(request: Request, token: str) -> Caller | None:
     try:
-        return (await services(request).sessions.caller_of(token)).account
+        return await services(request).sessions.caller_of(token)
     except SafelightError:
         return None

@@ -44,3 +44,9 @@ document.addEventListener("change", ({ target }) => {
     other.checked = true;
   }
 });
+
+const clock = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+for (const time of document.querySelectorAll("time[datetime]")) {
+  time.title = time.textContent;
+  time.textContent = clock.format(new Date(time.dateTime));
+}
