@@ -45,6 +45,8 @@ class Stage(ABC):
     module: torch.nn.Module
     tutor: torch.nn.Module | None = None
     """Learns beside the module and helps it to learn; it is not averaged and not published."""
+    progress: float = 0.0
+    """The share of its minutes that is over."""
 
     @abstractmethod
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
@@ -155,6 +157,7 @@ class _Run:
     def step(self) -> float:
         """One step; returns the smoothed loss."""
         began = time.monotonic()
+        self.stage.progress = min(self.elapsed_s / self.budget_s, 1.0)
         rng = np.random.default_rng([self._seed, self.steps])
         torch.manual_seed(int(rng.integers(2**62)))
         for group in self._optimizer.param_groups:
@@ -216,7 +219,7 @@ class _Run:
 
     def _rate(self) -> float:
         """Up in a few steps, level for half the budget, then down to zero along a cosine."""
-        done = min(self.elapsed_s / self.budget_s, 1.0)
+        done = self.stage.progress
         fall = 1.0 if done < 0.5 else 0.5 * (1 + math.cos(math.pi * (done - 0.5) / 0.5))
         return self.stage.recipe.rate * fall * min(1.0, (self.steps + 1) / self.stage.recipe.warmup_steps)
 

@@ -25,6 +25,18 @@ PLACE_CENTRES: Final = {"left": 0.26, "centre": 0.5, "right": 0.74}
 SIZE_SPANS: Final = {"small": (0.27, 0.33), "large": (0.44, 0.54)}
 """An object's height as a fraction of the canvas's shorter side: from, to."""
 
+LOOSE: Final = 0.2
+"""Share of the objects that stand anywhere in their ranges; the others keep to the middle of them."""
+TIDY: Final = 0.25
+"""How much of a range they keep to: a prompt that has one clear picture is learned much sooner."""
+
+
+def within(rng: np.random.Generator, span: tuple[float, float], spread: float) -> float:
+    """A number in the middle part of a range: spread 1 is all of it, 0 its middle alone."""
+    low, high = span
+    middle, half = (low + high) / 2, (high - low) / 2 * spread
+    return float(rng.uniform(middle - half, middle + half))
+
 
 @dataclass(frozen=True)
 class Thing:
@@ -52,10 +64,11 @@ class Thing:
         kind = kind or str(rng.choice(KINDS))
         place = place or str(rng.choice(PLACES))
         size = str(rng.choice(SIZES))
-        height = float(rng.uniform(*SIZE_SPANS[size]))
-        x = PLACE_CENTRES[place] + float(rng.uniform(-0.07, 0.07))
-        foot = (0.52, 0.66) if kind in FLOATING else (0.76, 0.9)
-        return Thing(kind, str(rng.choice(COLOURS)), size, x, float(rng.uniform(*foot)), height)
+        spread = 1.0 if rng.random() < LOOSE else TIDY
+        height = within(rng, SIZE_SPANS[size], spread)
+        x = PLACE_CENTRES[place] + within(rng, (-0.07, 0.07), spread)
+        foot = within(rng, (0.52, 0.66) if kind in FLOATING else (0.76, 0.9), spread)
+        return Thing(kind, str(rng.choice(COLOURS)), size, x, foot, height)
 
 
 @dataclass(frozen=True)
@@ -85,7 +98,7 @@ class Scene:
             sky=str(rng.choice(SKIES)),
             ground=str(rng.choice(GROUNDS)),
             things=tuple(sorted(chosen, key=lambda thing: thing.y)),
-            horizon=float(rng.uniform(0.54, 0.64)),
+            horizon=within(rng, (0.54, 0.64), TIDY),
             sun=float(rng.uniform(0.12, 0.88)),
             details=int(rng.integers(2**31)),
         )
