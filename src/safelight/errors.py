@@ -259,6 +259,18 @@ class InternalError(JobFailure):
     code = "internal_error"
 
 
+class GenerationFailed(SafelightError):
+    """The images could not be made: a failure after acceptance, told by a call that waited for the result."""
+
+    OUR_OWN: ClassVar = {OutOfMemory, WorkerLost, UpstreamFailed, InternalError}
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        is_ours = code in {failure.code for failure in self.OUR_OWN}
+        self.code = code  # type: ignore[misc]
+        self.http_status, self.error_code = (500, 500001) if is_ours else (422, 422001)  # type: ignore[misc]
+
+
 class SettingsError(SafelightError):
     """A setting makes no sense."""
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 import binascii
 import re
 import warnings
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image, ImageFile
+from PIL import ExifTags, Image, ImageChops, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from safelight.errors import CorruptImage, FileTooLarge, InvalidInput, SafelightError
+from safelight.errors import CorruptImage, FileTooLarge, InvalidImage, InvalidInput, SafelightError
 from safelight.image_headers import (
     MAX_IMAGE_BYTES,
     MAX_PIXELS,
@@ -36,6 +37,7 @@ __all__ = [
     "ImageFormat",
     "content_type",
     "decode",
+    "decode_holes",
     "encode",
     "identify",
     "parse_data_uri",
@@ -62,6 +64,18 @@ def decode(path: Path, backdrop: str = "white") -> Image.Image:
 
     Raises UnsupportedImage, CorruptImage, ImageTooLarge, FileTooLarge.
     """
+    return _decode(path, lambda image: _rgb(image, backdrop))
+
+
+def decode_holes(path: Path) -> Image.Image:
+    """Decode the transparency of an image's first frame as a mask: white where it is transparent.
+
+    Raises InvalidImage when it has none, and what `decode` raises.
+    """
+    return _decode(path, _holes)
+
+
+def _decode(path: Path, to_rgb: Callable[[Image.Image], Image.Image]) -> Image.Image:
     data = _read(path)
     size = size_of(data)
     check_parts(data)
@@ -71,7 +85,7 @@ def decode(path: Path, backdrop: str = "white") -> Image.Image:
             if image.size != size:
                 raise CorruptImage
             image.load()
-            turn, pixels = _turn(image), _rgb(image, backdrop)
+            turn, pixels = _turn(image), to_rgb(image)
             upright = pixels if turn is None else pixels.transpose(turn)
             upright.info = {}
             return upright
@@ -153,6 +167,15 @@ def _rgb(image: Image.Image, backdrop: str) -> Image.Image:
     whole.paste(layer, mask=layer.getchannel("A"))
     return whole
 
+
+def _holes(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        raise InvalidImage(_NO_HOLES)
+    alpha = image.convert("RGBA").getchannel("A")
+    return ImageChops.invert(alpha).convert("RGB")
+
+
+_NO_HOLES = "The mask has no transparency: make transparent what shall be repainted."
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -21,6 +21,12 @@ from safelight.errors import FieldProblem, InvalidInput
 from safelight.jobs import Json
 from safelight.texts import NOTHING, Language, Text
 
+FILE_SCHEME = "file:"
+"""How an accepted input names a stored file: `file:<id>`."""
+
+HOLES_SCHEME = "holes:"
+"""How it names a file whose transparency is the mask: `holes:<id>`."""
+
 MAX_PROMPT_CHARACTERS = 20_000
 MAX_SEED = 2**53 - 1
 
@@ -116,12 +122,16 @@ class ImageReference:
 
     backdrop: str = "white"
 
+    @property
+    def is_mask(self) -> bool:
+        """Whether it says where to paint: then what is not painted at all must not count as white."""
+        return self.backdrop == "black"
+
 
 PlainText = Annotated[str, AfterValidator(_plain_text)]
 Prompt = Annotated[PlainText, AfterValidator(_not_blank), Field(max_length=MAX_PROMPT_CHARACTERS)]
 NegativePrompt = Annotated[PlainText, Field(max_length=MAX_PROMPT_CHARACTERS)]
 ImageUrl = Annotated[PlainText, AfterValidator(_not_blank), ImageReference()]
-# White is repainted: what is not painted at all must not count as white.
 MaskUrl = Annotated[PlainText, AfterValidator(_not_blank), ImageReference(backdrop="black")]
 Integer = Annotated[int, BeforeValidator(_whole_number)]
 Seed = Annotated[int | None, BeforeValidator(_whole_number), AfterValidator(_within_seed_range)]

@@ -12,15 +12,12 @@ from safelight.fetch import Fetcher
 from safelight.files import FileStore
 from safelight.image_rules import MEGABYTE, check_image, file_rule
 from safelight.images import MAX_IMAGE_BYTES
-from safelight.inputs import ModelInput, Validation, image_fields, image_rules
+from safelight.inputs import FILE_SCHEME, HOLES_SCHEME, ModelInput, Validation, image_fields, image_rules
 from safelight.lora_library import LoraLibrary, linear_modules
 from safelight.loras import LoraFile
 from safelight.models.base import Model
 from safelight.store import Store
 from safelight.texts import Language
-
-FILE_SCHEME = "file:"
-"""How an accepted input names a stored file: `file:<id>`."""
 
 
 async def fetch_images(
@@ -37,8 +34,9 @@ async def fetch_images(
         found[name] = []
         rules = image_rules(input_class, name)
         for index, address in enumerate(addresses):
-            if address.startswith(FILE_SCHEME):
-                path = await _stored(address.removeprefix(FILE_SCHEME), attempt.job.account_id, store, files)
+            scheme, _, file_id = address.partition(":")
+            if f"{scheme}:" in (FILE_SCHEME, HOLES_SCHEME):
+                path = await _stored(file_id, attempt.job.account_id, store, files)
             else:
                 path = attempt.folder / f"{name}.{index}"
                 await _fetch(address, path, rules, attempt.job.language, fetcher)

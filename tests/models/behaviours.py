@@ -14,7 +14,16 @@ from typing import Any, ClassVar
 
 from PIL import Image
 
-from safelight.inputs import ImageUrl, Integer, LocalLoraRef, ModelInput, OutputFormat, Seed, field
+from safelight.inputs import (
+    ImageUrl,
+    Integer,
+    LocalLoraRef,
+    MaskUrl,
+    ModelInput,
+    OutputFormat,
+    Seed,
+    field,
+)
 from safelight.models.base import LoadContext, Model, Run, Weights
 from safelight.texts import Text
 
@@ -32,6 +41,10 @@ class SizedInput(SmallInput):
 
 class PictureInput(SmallInput):
     image_url: ImageUrl = field(Text("Image", "이미지"))
+
+
+class MaskedInput(PictureInput):
+    mask_image_url: MaskUrl = field(Text("Mask", "마스크"))
 
 
 class LoraInput(SmallInput):
@@ -68,6 +81,17 @@ class Echo(Instant):
     def generate(self, pipeline: Any, request: Any, run: Run) -> list[Image.Image]:
         run.on_step(1, 1)
         return list(run.images["image_url"])
+
+
+class ShowsMask(Instant):
+    """Returns the mask that it was given."""
+
+    id = "test/mask"
+    Input = MaskedInput
+
+    def generate(self, pipeline: Any, request: Any, run: Run) -> list[Image.Image]:
+        run.on_step(1, 1)
+        return list(run.images["mask_image_url"])
 
 
 class TakesLoras(Instant):

@@ -13,7 +13,14 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from safelight.api.wire import error_body, to_bytes
-from safelight.errors import InvalidInput, MethodNotAllowed, NotFound, SafelightError, Unauthorized
+from safelight.errors import (
+    GenerationFailed,
+    InvalidInput,
+    MethodNotAllowed,
+    NotFound,
+    SafelightError,
+    Unauthorized,
+)
 
 log = structlog.get_logger()
 
@@ -72,8 +79,8 @@ class ErrorAnswers:
             if isinstance(error, HTTPException) and error.status_code == 405:
                 error = HTTPException(405, headers={"allow": ", ".join(_allowed_methods(scope))})
             page = await self.error_page(Request(scope), error) if self.error_page else None
-            answer = page or error_answer(error)
-            if answer.status_code == 500:
+            answer = page or error_answer(error, for_openai=scope.get("path", "").startswith(OPENAI))
+            if answer.status_code == 500 and not isinstance(error, GenerationFailed):
                 _log_unexpected(scope, error)
             if "answering" in scope:
                 # Too late for another answer: let the server cut the connection.
@@ -81,7 +88,11 @@ class ErrorAnswers:
             await answer(scope, receive, send)
 
 
-def error_answer(error: Exception) -> Response:
+OPENAI = "/v1/images/"
+"""Where the OpenAI images API is spoken."""
+
+
+def error_answer(error: Exception, *, for_openai: bool = False) -> Response:
     """The error body and status for an exception."""
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     known = as_ours(error)
@@ -89,11 +100,13 @@ def error_answer(error: Exception) -> Response:
         headers["www-authenticate"] = "Bearer"
     if known.http_status in (429, 503, 507):
         headers["retry-after"] = str(known.retry_after_s or DEFAULT_RETRY_AFTER_S)
-    return JsonBytes(error_body(known), known.http_status, headers)
+    return JsonBytes(error_body(known, for_openai=for_openai), known.http_status, headers)
 
 
 def as_ours(error: Exception) -> SafelightError:
     """What went wrong in our own words: an unexpected exception's may hold what a caller sent."""
+    if isinstance(error, GenerationFailed):
+        return error  # its message is a result's
     if isinstance(error, SafelightError) and error.http_status != 500:
         return error
     if isinstance(error, HTTPException):

@@ -32,6 +32,12 @@ async def read_json_body(request: Request) -> bytes:
     headers: dict[bytes, bytes] = dict(request.scope["headers"])
     if not _JSON_TYPE.fullmatch(headers.get(b"content-type", b"")):
         raise UnsupportedMediaType
+    return await read_body(request)
+
+
+async def read_body(request: Request) -> bytes:
+    """The bytes of a body of any kind. Raises UnsupportedMediaType when compressed, and BodyTooLarge."""
+    headers: dict[bytes, bytes] = dict(request.scope["headers"])
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise UnsupportedMediaType(_COMPRESSED)
     declared = headers.get(b"content-length", b"")

@@ -34,6 +34,12 @@ def documented(
     }
 
 
+def in_body(properties: Json, required: tuple[str, ...], media_type: str = "application/json") -> Json:
+    """A body of named fields."""
+    schema = {"type": "object", "properties": properties, "required": list(required)}
+    return {"required": True, "content": {media_type: {"schema": schema}}}
+
+
 def in_path(name: str) -> Json:
     """A part of the path."""
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}

@@ -184,6 +184,25 @@ class AccountList(TypedDict):
     accounts: list[ApiAccount]
 
 
+class OpenAIImage(TypedDict):
+    """An image as the OpenAI API gives it, and our request that made it."""
+
+    request_id: str
+    url: NotRequired[str]
+    b64_json: NotRequired[str]
+    revised_prompt: NotRequired[str]
+
+
+class OpenAIImages(TypedDict):
+    """Images as the OpenAI API gives them."""
+
+    created: int
+    data: list[OpenAIImage]
+    background: Literal["opaque"]
+    output_format: Literal["png", "jpeg", "webp"]
+    size: str
+
+
 class Me(TypedDict):
     """Whose key this is."""
 

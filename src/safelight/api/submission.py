@@ -26,7 +26,7 @@ from safelight.errors import (
 )
 from safelight.examples import picture
 from safelight.images import content_type, identify, parse_data_uri
-from safelight.inputs import image_fields
+from safelight.inputs import FILE_SCHEME, HOLES_SCHEME, image_fields
 from safelight.jobs import Job, JobStatus, Json, new_id
 from safelight.loras import FromUrl, source_of
 from safelight.models.base import Model
@@ -55,13 +55,17 @@ class _Draft:
 
 @dataclass(frozen=True)
 class Submission:
-    """One submission: who submits to which model, and under which addresses this server's own URLs are."""
+    """One submission: who submits to which model, and under which addresses this server's own URLs are.
+
+    mask_is_holes: a mask that comes inside the body shows by its transparency what shall be repainted.
+    """
 
     services: Services
     account: Account
     model: Model
     language: Language
     own_addresses: tuple[str, ...]
+    mask_is_holes: bool = False
 
     async def accept(self, body: bytes) -> Job:
         """Turn the body into a job in the queue. Raises what the caller shall be told."""
@@ -118,15 +122,17 @@ class Submission:
         if text[:5].lower() == "data:":
             file_id = new_id()
             draft.uploads[file_id] = _decoded(name, text)
-            return f"file:{file_id}"
+            mark = image_fields(self.model.Input).get(name)
+            is_holes = self.mask_is_holes and mark is not None and mark.is_mask
+            return f"{HOLES_SCHEME if is_holes else FILE_SCHEME}{file_id}"
         if example := picture(example_name(text, self.own_addresses)):
             file_id = new_id()
             draft.uploads[file_id] = example
-            return f"file:{file_id}"
+            return f"{FILE_SCHEME}{file_id}"
         own = own_file_id(text, self.own_addresses)
         if own:
             draft.own_files[own] = name
-            return f"file:{own}"
+            return f"{FILE_SCHEME}{own}"
         try:
             self.services.fetcher.check(text)
         except UrlNotAllowed as error:

@@ -99,8 +99,13 @@ def _address(job_id: str, base_url: str) -> str:
     return f"{base_url}/v1/requests/{job_id}"
 
 
+def output_urls(job: Job, base_url: str) -> list[str]:
+    """The URLs of a completed job's images."""
+    return [f"{base_url}/files/{image.file_id}.{EXTENSIONS[image.content_type]}" for image in job.outputs]
+
+
 def _output(job: Job, base_url: str) -> Json:
-    urls = [f"{base_url}/files/{image.file_id}.{EXTENSIONS[image.content_type]}" for image in job.outputs]
+    urls = output_urls(job, base_url)
     return {"image": urls[0]} if len(urls) == 1 else {"images": urls}
 
 
@@ -196,10 +201,16 @@ def example_name(url: str, base_urls: Iterable[str]) -> str:
 # --- Errors -------------------------------------------------------------------------------------------
 
 
-def error_body(error: SafelightError) -> bytes:
-    """The one shape of every error, never above MAX_ERROR_BYTES."""
+def error_body(error: SafelightError, *, for_openai: bool = False) -> bytes:
+    """The one shape of every error, never above MAX_ERROR_BYTES.
+
+    for_openai: with the two words more that clients of that API read.
+    """
     message = _short(error.message)
     detail: Json = {"code": error.code, "message": message}
+    if for_openai:
+        detail["type"] = "server_error" if error.http_status >= 500 else "invalid_request_error"
+        detail["param"] = _short(error.fields[0].field) if error.fields else None
     content: Json = {"error_code": error.error_code, "error_message": message, "error": detail}
     if error.fields:
         detail["fields"] = [

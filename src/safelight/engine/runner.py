@@ -31,7 +31,7 @@ from safelight.engine.protocol import (
 from safelight.engine.residency import Residency
 from safelight.engine.weights import Loader
 from safelight.errors import InternalError, OutOfMemory, SafelightError, StorageFull
-from safelight.inputs import image_fields
+from safelight.inputs import HOLES_SCHEME, ImageReference, image_fields
 from safelight.models import load_catalogue
 from safelight.models.base import Run
 
@@ -85,7 +85,7 @@ class Runner:
         model.check_installed(asked)  # it may have been accepted where more is installed
         marks = image_fields(model.Input)
         pictures = {
-            name: [images.decode(Path(path), marks[name].backdrop) for path in paths]
+            name: [_picture(Path(path), request.input[name], marks[name]) for path in paths]
             for name, paths in request.images.items()
         }
         started_s = time.monotonic()
@@ -132,6 +132,13 @@ class Runner:
             loras=request.loras,
             show=show,
         )
+
+
+def _picture(path: Path, named: Any, mark: ImageReference) -> Image.Image:
+    """An input's image, by what the input names it."""
+    if isinstance(named, str) and named.startswith(HOLES_SCHEME):
+        return images.decode_holes(path)
+    return images.decode(path, mark.backdrop)
 
 
 def _decoded(request: Decode) -> Done:
