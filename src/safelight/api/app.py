@@ -12,7 +12,19 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from safelight import __version__
-from safelight.api import account, admin, events, examples, files, health, keys, models, openai, requests
+from safelight.api import (
+    account,
+    admin,
+    events,
+    examples,
+    files,
+    health,
+    keys,
+    metrics,
+    models,
+    openai,
+    requests,
+)
 from safelight.api.answers import ErrorAnswers
 from safelight.api.documentation import BEARER
 from safelight.api.guards import Guards
@@ -58,7 +70,7 @@ class Api(FastAPI):
         )
         self.services = services
         documents = self.router.routes
-        modules = (requests, models, account, events, files, examples, openai, keys, admin, health)
+        modules = (requests, models, account, events, files, examples, openai, keys, admin, health, metrics)
         self.router.routes = [route for module in modules for route in module.router.routes]
         self.router.routes += documents  # What is asked for least comes last.
         documented = [route for route in self.router.routes if isinstance(route, Route)]

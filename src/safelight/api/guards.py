@@ -16,7 +16,7 @@ from safelight.sessions import Sessions
 
 MAX_HEADER_BYTES = 32 * 1024
 
-PROTECTED = ("/v1", "/prod", "/api")
+PROTECTED = ("/v1", "/prod", "/api", "/metrics")
 """Every path under these needs a key or a session, whether there is something behind it or not."""
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}

@@ -9,7 +9,7 @@ from safelight.callers import Caller, Scope
 from safelight.errors import Forbidden
 
 _ADMIN = re.compile(r"/v1/(keys|admin)(/|$)")
-_SERVER = re.compile(r"/v1/admin(/|$)")
+_SERVER = re.compile(r"/v1/admin(/|$)|/metrics$")
 _ANYBODY = re.compile(r"/v1/models(/|$)|/api/auth/me$")
 """What every key may read: the catalogue, and whose it is."""
 

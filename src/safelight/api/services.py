@@ -14,12 +14,14 @@ from safelight.accounts import Accounts
 from safelight.callers import Account, Caller
 from safelight.database import Database
 from safelight.fetch import Fetcher
+from safelight.figures import Figures
 from safelight.files import FileStore, LocalFiles
 from safelight.keys import Keys
 from safelight.models import Catalogue, load_catalogue
 from safelight.sessions import Sessions
 from safelight.settings import Settings
 from safelight.store import Store
+from safelight.tally import Tally
 from safelight.texts import Language, choose_language
 from safelight.wake import open_waker
 
@@ -37,6 +39,7 @@ class Services:
     files: FileStore
     fetcher: Fetcher
     catalogue: Catalogue
+    figures: Figures
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -51,6 +54,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         waker = open_waker(settings.database)
         opened.push_async_callback(waker.close)
         keys = Keys(database)
+        tally = Tally(database)
+        await tally.begin()
         yield Services(
             settings=settings,
             database=database,
@@ -61,6 +66,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             files=files,
             fetcher=Fetcher(settings.fetch_allow),
             catalogue=catalogue,
+            figures=Figures(tally),
         )
 
 
