@@ -22,6 +22,7 @@ SHIFT: Final = 3.0
 """The scheduler's shift: how much longer than in equal steps it stays near the noise."""
 COLOUR_CHANNELS: Final = 3
 """The latents' first channels are where the autoencoder's path for colour ends."""
+COLOUR_WEIGHT: Final = 10
 TUTORED: Final = 1.0
 """The weight of what the tutor asks."""
 GUIDED_FROM: Final = 0.75
@@ -94,13 +95,13 @@ def further(velocity: Tensor, drawn: Tensor, unasked: Tensor, prompts: list[str]
 
 
 def weighed_error(velocity: Tensor, truth: Tensor, cover: Tensor) -> Tensor:
-    """Mean square error; objects, few of the pixels, count four times, and so do the colours.
+    """Mean square error; objects, few of the pixels, count four times, and the colours ten times.
 
     Fine structure, which the other channels hold, cannot be foreseen while there is much noise: at equal
-    weight its error drowns what can be learned of colour and place.
+    weight its error drowns what can be learned of colour, place and outline.
     """
     channels = torch.ones(truth.shape[1], device=truth.device)
-    channels[:COLOUR_CHANNELS] = 4
+    channels[:COLOUR_CHANNELS] = COLOUR_WEIGHT
     weight = (1 + 3 * cover[:, None]) * channels[:, None, None]
     return ((velocity - truth).square() * weight).sum() / weight.sum()
 
