@@ -10,8 +10,9 @@ import sys
 
 import structlog
 
+from safelight.attendance import Attendance
 from safelight.database import Database
-from safelight.devices import devices
+from safelight.devices import device_label, devices
 from safelight.engine.parent import Child
 from safelight.engine.protocol import Setup
 from safelight.errors import Unavailable
@@ -78,7 +79,9 @@ async def run_worker(settings: Settings) -> None:
                 scratch=scratch,
                 upstreams=open_upstreams(settings, fetcher),
             )
-            await worker.run(stop, at_once)
+            attending = Attendance(database).attending
+            async with attending(worker_id, device_label(settings), lambda: worker.resident):
+                await worker.run(stop, at_once)
     finally:
         await waker.close()
         await database.close()

@@ -12,11 +12,12 @@ from sqlalchemy.engine import Dialect
 
 from safelight.jobs import JobStatus
 
-REVISION = "0006"
+REVISION = "0007"
 """The newest migration. A database that is there already is opened without importing Alembic."""
 
 IN_QUEUE = sa.text("status = 'in_queue'")
 IN_PROGRESS = sa.text("status = 'in_progress'")
+FAILED = sa.text("status = 'failed'")
 """Literals, never bound values: otherwise a planner cannot see that a partial index applies."""
 
 
@@ -164,6 +165,17 @@ for _name, _columns in (
 ):
     sa.Index(_name, *_columns, postgresql_where=IN_QUEUE, sqlite_where=IN_QUEUE)
 sa.Index("jobs_in_progress", jobs.c.seq, postgresql_where=IN_PROGRESS, sqlite_where=IN_PROGRESS)
+sa.Index("jobs_failed", jobs.c.seq, postgresql_where=FAILED, sqlite_where=FAILED)
+
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("device", sa.Text, nullable=False),
+    sa.Column("resident", JsonText, nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("seen_at", UtcDateTime, nullable=False),
+)
 
 files = sa.Table(
     "files",

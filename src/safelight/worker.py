@@ -96,6 +96,11 @@ class Worker:
         self._news = asyncio.Event()
         self._rest_until_s = 0.0
 
+    @property
+    def resident(self) -> frozenset[str]:
+        """The ids of the models that are in the child's memory."""
+        return self._child.resident
+
     async def run(self, stop: asyncio.Event, at_once: asyncio.Event) -> None:
         """Work until `stop`; then finish what runs within the drain's time, or give it back.
 

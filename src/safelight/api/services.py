@@ -11,6 +11,7 @@ from typing import cast
 from starlette.requests import Request
 
 from safelight.accounts import Accounts
+from safelight.attendance import Attendance
 from safelight.callers import Account, Caller
 from safelight.database import Database
 from safelight.fetch import Fetcher
@@ -18,6 +19,7 @@ from safelight.figures import Figures
 from safelight.files import FileStore, LocalFiles
 from safelight.keys import Keys
 from safelight.models import Catalogue, load_catalogue
+from safelight.operations import Operations
 from safelight.sessions import Sessions
 from safelight.settings import Settings
 from safelight.store import Store
@@ -36,6 +38,8 @@ class Services:
     accounts: Accounts
     keys: Keys
     sessions: Sessions
+    attendance: Attendance
+    operations: Operations
     files: FileStore
     fetcher: Fetcher
     catalogue: Catalogue
@@ -62,6 +66,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             store=Store(database, waker),
             accounts=Accounts(database),
             keys=keys,
+            attendance=Attendance(database),
+            operations=Operations(database),
             sessions=Sessions(database, keys),
             files=files,
             fetcher=Fetcher(settings.fetch_allow),
