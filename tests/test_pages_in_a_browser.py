@@ -23,7 +23,7 @@ from tests.browser import (
 
 INPAINTING = "tongyi-mai/z-image/turbo/inpainting/lora"
 PAGES = ("/", "/?search=inpaint", "/?search=zzz", f"/models/{INPAINTING}/api", "/login")
-OWN_PAGES = ("/profile",)
+OWN_PAGES = ("/profile", "/operator", "/operator/accounts", "/operator/accounts/owner")
 MISSING_PAGE = "/no-such-page"
 
 

@@ -9,7 +9,17 @@ from starlette.routing import Route
 
 from safelight.api.app import create_app
 from safelight.api.services import Services
-from safelight.web import catalogue, docs, error_pages, login, playground, profile, static_files
+from safelight.web import (
+    catalogue,
+    docs,
+    error_pages,
+    login,
+    operator,
+    operator_accounts,
+    playground,
+    profile,
+    static_files,
+)
 
 
 class Site:
@@ -27,6 +37,17 @@ class Site:
         Route("/profile", profile.profile),
         Route("/profile/keys", profile.create_key, methods=["POST"]),
         Route("/profile/keys/{key_id}/revoke", profile.revoke_key, methods=["POST"]),
+        Route("/operator", operator.overview),
+        Route("/operator/accounts", operator_accounts.accounts, methods=["GET"]),
+        Route("/operator/accounts", operator_accounts.create_account, methods=["POST"]),
+        Route("/operator/accounts/{account_id}", operator_accounts.account, methods=["GET"]),
+        Route("/operator/accounts/{account_id}/limits", operator_accounts.set_limits, methods=["POST"]),
+        Route("/operator/accounts/{account_id}/keys", operator_accounts.create_key, methods=["POST"]),
+        Route(
+            "/operator/accounts/{account_id}/keys/{key_id}/revoke",
+            operator_accounts.revoke_key,
+            methods=["POST"],
+        ),
         Route("/static/{path:path}", static_files.static_file),
     )
 

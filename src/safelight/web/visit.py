@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import parse_qsl, urlencode
@@ -19,6 +20,7 @@ from safelight.texts import Language, choose_language
 LANGUAGE = "safelight_language"
 THEME = "safelight_theme"
 THEMES = ("light", "dark")
+_FORM = re.compile(r"/(keys|limits|credits)$")
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,16 @@ class Visit:
         return self.caller is not None and scope in self.caller.scopes
 
     @property
+    def path(self) -> str:
+        """The page's path: also when this answers a form, which is sent to a path below it."""
+        path = self.request.url.path
+        return path if self.request.method == "GET" else _FORM.sub("", path)
+
+    @property
     def address(self) -> str:
         """The page's path and query."""
         query = self.request.url.query
-        return self.request.url.path + (f"?{query}" if query else "")
+        return self.path + (f"?{query}" if query else "")
 
     @property
     def asked_language(self) -> str | None:
@@ -59,7 +67,7 @@ class Visit:
     def address_in(self, language: Language) -> str:
         """This page in another language."""
         others = [(name, value) for name, value in parse_qsl(self.request.url.query) if name != "lang"]
-        return f"{self.request.url.path}?{urlencode([*others, ('lang', language.value)])}"
+        return f"{self.path}?{urlencode([*others, ('lang', language.value)])}"
 
 
 async def visit_of(request: Request) -> Visit:

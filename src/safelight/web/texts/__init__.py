@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from safelight.texts import Language, Text
-from safelight.web.texts import catalogue, common, docs, errors, login, playground, profile
+from safelight.web.texts import catalogue, common, docs, errors, limits, login, operator, playground, profile
 
 ALL: dict[str, Text] = {
     f"{module.__name__.rpartition('.')[2]}.{key}": text
-    for module in (common, catalogue, docs, errors, login, playground, profile)
+    for module in (common, catalogue, docs, errors, limits, login, operator, playground, profile)
     for key, text in module.TEXTS.items()
 }
 """Every text by its key: the module's name, a dot, the name in it."""
