@@ -8,7 +8,9 @@ from safelight import __version__
 from safelight.commands.accounts import accounts
 from safelight.commands.doctor import doctor
 from safelight.commands.keys import keys
+from safelight.commands.login import login, whoami
 from safelight.commands.models import models
+from safelight.commands.requests import cancel, requests, result, status, upload
 from safelight.commands.run import run
 from safelight.commands.serving import serve, worker
 from safelight.commands.shared import EXIT_NO_FILE, EXIT_USAGE
@@ -27,5 +29,20 @@ def cli() -> None:
     """A self-hosted Model API for image generation."""
 
 
-for command in (serve, worker, run, models, keys, accounts, doctor):
+for command in (
+    serve,
+    worker,
+    run,
+    status,
+    result,
+    cancel,
+    requests,
+    upload,
+    models,
+    keys,
+    accounts,
+    login,
+    whoami,
+    doctor,
+):
     cli.add_command(command)

@@ -71,7 +71,7 @@ class Client:
         )
         self._http = httpx2.Client(
             base_url=self.base_url,
-            headers=agent | {"Authorization": f"Bearer {key}"},
+            headers=agent | ({"Authorization": f"Bearer {key}"} if key else {}),
             timeout=TIMEOUT_S,
             trust_env=not is_local,
         )

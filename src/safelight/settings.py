@@ -236,6 +236,11 @@ class Settings(BaseSettings):
         return self.data_dir / "api-key"
 
     @property
+    def login_file(self) -> Path:
+        """Where `login` keeps a server and the key to it, mode 0600."""
+        return self.data_dir / "login.json"
+
+    @property
     def saved_key(self) -> str:
         """The key that the first start saved on this machine; empty where there is none to read."""
         return self.key_file.read_text().strip() if os.access(self.key_file, os.R_OK) else ""

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Dialect
 
 from safelight.jobs import JobStatus
 
-REVISION = "0007"
+REVISION = "0008"
 """The newest migration. A database that is there already is opened without importing Alembic."""
 
 IN_QUEUE = sa.text("status = 'in_queue'")
@@ -125,6 +125,16 @@ login_codes = sa.Table(
     metadata,
     sa.Column("sha256", sa.LargeBinary, primary_key=True),
     sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+)
+
+device_logins = sa.Table(
+    "device_logins",
+    metadata,
+    sa.Column("sha256", sa.LargeBinary, primary_key=True),
+    sa.Column("user_code", sa.Text, nullable=False, unique=True),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id")),
     sa.Column("expires_at", UtcDateTime, nullable=False),
 )
 

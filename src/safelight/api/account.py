@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from safelight.api.answers import json_answer
 from safelight.api.documentation import documented
-from safelight.api.services import account
+from safelight.api.services import account, caller
 from safelight.api.shapes import Balance, Me
 from safelight.api.wire import balance_of, identity_of
 
@@ -24,5 +24,5 @@ async def balance(request: Request) -> Response:
 
 @router.get("/api/auth/me", **documented(Me, "account"))
 async def me(request: Request) -> Response:
-    """Tell whose key this is."""
-    return json_answer(identity_of(account(request)))
+    """Tell whose key this is, or whose session."""
+    return json_answer(identity_of(caller(request)))

@@ -15,6 +15,7 @@ from safelight import __version__
 from safelight.api import (
     account,
     admin,
+    device_login,
     events,
     examples,
     files,
@@ -70,7 +71,20 @@ class Api(FastAPI):
         )
         self.services = services
         documents = self.router.routes
-        modules = (requests, models, account, events, files, examples, openai, keys, admin, health, metrics)
+        modules = (
+            requests,
+            models,
+            account,
+            device_login,
+            events,
+            files,
+            examples,
+            openai,
+            keys,
+            admin,
+            health,
+            metrics,
+        )
         self.router.routes = [route for module in modules for route in module.router.routes]
         self.router.routes += documents  # What is asked for least comes last.
         documented = [route for route in self.router.routes if isinstance(route, Route)]

@@ -20,10 +20,15 @@ def body_of(form: type[BaseModel]) -> Json:
 
 
 def documented(
-    shape: Any, tag: str, *parameters: Json, status_code: int = 200, body: Json | None = None
+    shape: Any,
+    tag: str,
+    *parameters: Json,
+    status_code: int = 200,
+    body: Json | None = None,
+    needs_key: bool = True,
 ) -> dict[str, Any]:
-    """The documentation of a route that needs a key and answers with this shape."""
-    extra: Json = {"security": [{"bearer": []}], "parameters": list(parameters)}
+    """The documentation of a route that answers with this shape."""
+    extra: Json = {"security": [{"bearer": []}] if needs_key else [], "parameters": list(parameters)}
     if body:
         extra["requestBody"] = body
     return {

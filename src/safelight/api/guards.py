@@ -19,6 +19,9 @@ MAX_HEADER_BYTES = 32 * 1024
 PROTECTED = ("/v1", "/prod", "/api", "/metrics")
 """Every path under these needs a key or a session, whether there is something behind it or not."""
 
+OPEN = frozenset({"/api/cli-auth/start", "/api/cli-auth/poll"})
+"""But not these: a device that logs in has no key yet."""
+
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _PROBES = {"/healthz", "/readyz"}
 _HOST = re.compile(rb"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
@@ -46,7 +49,7 @@ class Guards:
             path: str = scope["path"]
             headers = headers_of(scope)
             self.check_host(headers.get(b"host"), path)
-            if path.startswith(_UNDER_PROTECTED) or path in PROTECTED:
+            if (path.startswith(_UNDER_PROTECTED) or path in PROTECTED) and path not in OPEN:
                 caller = await self.authenticate(scope["method"], headers)
                 check_scope(caller, scope["method"], path)
                 scope["caller"] = caller

@@ -8,7 +8,7 @@ from safelight.accounts import OWNER_ID
 from safelight.callers import Caller, Scope
 from safelight.errors import Forbidden
 
-_ADMIN = re.compile(r"/v1/(keys|admin)(/|$)")
+_ADMIN = re.compile(r"/v1/(keys|admin)(/|$)|/api/cli-auth/approve$")
 _SERVER = re.compile(r"/v1/admin(/|$)|/metrics$")
 _ANYBODY = re.compile(r"/v1/models(/|$)|/api/auth/me$")
 """What every key may read: the catalogue, and whose it is."""

@@ -14,6 +14,7 @@ from safelight.accounts import Accounts
 from safelight.attendance import Attendance
 from safelight.callers import Account, Caller
 from safelight.database import Database
+from safelight.device_logins import DeviceLogins
 from safelight.fetch import Fetcher
 from safelight.figures import Figures
 from safelight.files import FileStore, LocalFiles
@@ -40,6 +41,7 @@ class Services:
     sessions: Sessions
     attendance: Attendance
     operations: Operations
+    device_logins: DeviceLogins
     files: FileStore
     fetcher: Fetcher
     catalogue: Catalogue
@@ -69,6 +71,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             attendance=Attendance(database),
             operations=Operations(database),
             sessions=Sessions(database, keys),
+            device_logins=DeviceLogins(database),
             files=files,
             fetcher=Fetcher(settings.fetch_allow),
             catalogue=catalogue,

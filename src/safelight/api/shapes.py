@@ -204,11 +204,34 @@ class OpenAIImages(TypedDict):
 
 
 class Me(TypedDict):
-    """Whose key this is."""
+    """Whose key this is, or whose session."""
 
     id: str
     email: str
-    token_type: str
+    token_type: Literal["api_key", "session"]
+
+
+class DeviceLogin(TypedDict):
+    """A login that waits: show the code, open the URL, poll with the device's secret."""
+
+    device_code: str
+    user_code: str
+    verify_url: str
+    expires_in: int
+    poll_interval: int
+
+
+class LoginState(TypedDict):
+    """Where a login is. The key comes once; `denied` and `expired` are told with 410."""
+
+    status: Literal["pending", "authorized"]
+    access_token: NotRequired[str]
+
+
+class LoginDecided(TypedDict):
+    """What a login was decided to be."""
+
+    status: Literal["authorized", "denied"]
 
 
 class FieldRefused(TypedDict):

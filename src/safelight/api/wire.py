@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from safelight import examples
-from safelight.callers import Account
+from safelight.callers import Account, Caller
 from safelight.errors import SafelightError
 from safelight.jobs import Job, JobStatus, Json
 from safelight.models.base import Model
@@ -142,9 +142,10 @@ def balance_of(account: Account) -> Json:
     return answer | {"unmetered": True} if account.unmetered else answer
 
 
-def identity_of(account: Account) -> Json:
-    """Whose key this is."""
-    return {"id": account.id, "email": account.email, "token_type": "api_key"}
+def identity_of(caller: Caller) -> Json:
+    """Whose key this is, or whose session."""
+    kind = "session" if caller.key_id is None else "api_key"
+    return {"id": caller.account.id, "email": caller.account.email, "token_type": kind}
 
 
 # --- Catalogue ----------------------------------------------------------------------------------------
@@ -202,10 +203,17 @@ def example_name(url: str, base_urls: Iterable[str]) -> str:
 
 
 def error_body(error: SafelightError, *, for_openai: bool = False) -> bytes:
-    """The one shape of every error, never above MAX_ERROR_BYTES.
+    """An error as JSON, never above MAX_ERROR_BYTES."""
+    content = error_content(error, for_openai=for_openai)
+    body = to_bytes(content)
+    while len(body) > MAX_ERROR_BYTES:
+        content["error"]["fields"].pop()
+        body = to_bytes(content)
+    return body
 
-    for_openai: with the two words more that clients of that API read.
-    """
+
+def error_content(error: SafelightError, *, for_openai: bool = False) -> Json:
+    """The one shape of every error. for_openai: with the two words more that clients of that API read."""
     message = _short(error.message)
     detail: Json = {"code": error.code, "message": message}
     if for_openai:
@@ -216,11 +224,7 @@ def error_body(error: SafelightError, *, for_openai: bool = False) -> bytes:
         detail["fields"] = [
             {"field": _short(problem.field), "message": _short(problem.message)} for problem in error.fields
         ]
-    body = to_bytes(content)
-    while len(body) > MAX_ERROR_BYTES:
-        detail["fields"].pop()
-        body = to_bytes(content)
-    return body
+    return content
 
 
 def _short(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,15 +11,18 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.markup import escape
 
 from safelight.commands.shared import (
     EXIT_AUTH,
     EXIT_INTERRUPTED,
     EXIT_TRY_AGAIN,
     err,
+    open_client,
     out,
     plain_errors,
     print_json,
+    print_rows,
     stop,
 )
 from safelight.settings import Settings, read_settings
@@ -34,7 +38,7 @@ _DATA_DIR = click.option(
 
 @click.group()
 def models() -> None:
-    """Real weights: pull them, list them, remove them."""
+    """What a server's models take; and real weights: pull them, list them, remove them."""
 
 
 @models.command()
@@ -128,6 +132,33 @@ def list_(as_json: bool, data_dir: Path | None) -> None:
         for row in rows:
             draws = f"draws with {row['weights']}" if row["weights"] else "not ready"
             out.print(f"{row['model_id']:<{width}}  {draws:<22}  {_on_disk(row)}", soft_wrap=True)
+
+
+@models.command()
+@click.argument("name", metavar="MODEL")
+@click.option("--json", "as_json", is_flag=True, help="Print the catalogue's whole entry.")
+def get(name: str, as_json: bool) -> None:
+    """Show what a server says of a model: what draws it, and the fields that it takes."""
+    with plain_errors(), open_client() as client:
+        entry = client.model(name)
+        if as_json:
+            print_json(entry)
+            return
+        out.print(f"{entry['display_name']} ({entry['model_id']})", soft_wrap=True)
+        out.print(escape(entry["description"]), soft_wrap=True)
+        out.print(f"draws with {entry['weights']}" if entry["ready"] else "not ready", soft_wrap=True)
+        fields = entry["input_schema"]["properties"].items()
+        print_rows(
+            ("field", "type", "default"), [(name, f["type"], _shown(f.get("default"))) for name, f in fields]
+        )
+
+
+def _shown(default: Any) -> str:
+    text = default if isinstance(default, str) else json.dumps(default, ensure_ascii=False)
+    return text if len(text) <= MAX_DEFAULT_CHARACTERS else text[: MAX_DEFAULT_CHARACTERS - 1] + "…"
+
+
+MAX_DEFAULT_CHARACTERS = 40
 
 
 def _row(model: Model, disk: WeightsDisk, weights: str | None) -> dict[str, Any]:

@@ -47,14 +47,14 @@ def run(
         if fields:
             body |= read_fields(fields, client.model(model)["input_schema"])
         result = _run_and_watch(client, model, body)
-        urls = _urls(result)
+        found = urls(result)
         if output:
-            output.write_bytes(client.download(urls[0]))
-            urls[0] = str(output)
+            output.write_bytes(client.download(found[0]))
+            found[0] = str(output)
         if as_json:
             print_json(result)
         else:
-            click.echo("\n".join(urls))
+            click.echo("\n".join(found))
 
 
 def _read_input(text: str | None, file: Any) -> Json:
@@ -73,19 +73,21 @@ def _run_and_watch(client: Client, model: str, body: Json) -> Json:
     request_id = client.submit(model, body).request_id
     try:
         with err.status("Sent") as status:
-            return client.wait(request_id, lambda now: status.update(_state(now)))
+            return client.wait(request_id, lambda now: status.update(state(now)))
     except KeyboardInterrupt:
         outcome = client.cancel(request_id)["outcome"]
         left = "cancelled" if outcome == "cancelled" else "it is running and will finish on the server"
         stop(f"Interrupted; request {request_id}: {left}.", EXIT_INTERRUPTED)
 
 
-def _state(status: Json) -> str:
+def state(status: Json) -> str:
+    """A request's status for people."""
     if status["status"] == "in_queue":
         return f"In the queue, {status['queue_position']} ahead"
     return str(status["status"]).replace("_", " ").capitalize()
 
 
-def _urls(result: Json) -> list[str]:
+def urls(result: Json) -> list[str]:
+    """Where the images of a result are."""
     output = result["output"]
     return [output["image"]] if "image" in output else list(output["images"])

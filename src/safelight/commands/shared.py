@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from safelight.logins import saved_login
 from safelight.settings import Settings, local_url, read_settings
 
 if TYPE_CHECKING:
@@ -78,13 +79,20 @@ def open_client() -> Client:
 
 
 def server_url(settings: Settings) -> str:
-    """The server to talk to: the one that is set, else this machine's."""
-    return settings.base_url or local_url(settings.host, settings.port)
+    """The server to talk to: the one that is set, else the one of `login`, else this machine's."""
+    known = saved_login(settings.login_file)
+    return settings.base_url or (known.base_url if known else local_url(settings.host, settings.port))
 
 
 def api_key(settings: Settings) -> str:
-    """The key to send: the one that is set, else the one that the first start saved on this machine."""
-    return settings.api_key.get_secret_value() if settings.api_key else settings.saved_key
+    """The key to send: the one that is set, else that of `login`, else the one that the first start saved.
+
+    What `login` keeps is sent to its own server alone.
+    """
+    if settings.api_key:
+        return settings.api_key.get_secret_value()
+    known = saved_login(settings.login_file)
+    return known.api_key if known and known.base_url == server_url(settings) else settings.saved_key
 
 
 def print_json(value: object) -> None:
