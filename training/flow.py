@@ -20,6 +20,10 @@ DIM: Final = 160
 """The width of both Z-Image models' parts and of klein."""
 SHIFT: Final = 3.0
 """The scheduler's shift: how much longer than in equal steps it stays near the noise."""
+FIRST: Final = 0.25
+"""Share of the lessons at the noise of the first steps,"""
+FAINT: Final = 0.12
+"""which is from 1 down to 1 less this."""
 COLOUR_CHANNELS: Final = 3
 """The latents' first channels are where the autoencoder's path for colour ends."""
 COLOUR_WEIGHT: Final = 10
@@ -75,9 +79,15 @@ def new_scheduler(dynamic: bool = False) -> FlowMatchEulerDiscreteScheduler:
 
 
 def sample_sigmas(count: int, shift: float = SHIFT) -> Tensor:
-    """Noise levels in (0, 1), logit-normal, moved as the scheduler moves its own."""
+    """Noise levels in (0, 1]: logit-normal, moved as the scheduler moves its own, and some next to one.
+
+    Drawing begins at one, where only the prompt says what shall come; logit-normal levels are hardly ever
+    there, and a model that has not seen it takes plain noise for a faint picture and obeys that.
+    """
     sigmas = torch.sigmoid(torch.randn(count))
-    return (shift * sigmas / (1 + (shift - 1) * sigmas)).to(device())
+    sigmas = shift * sigmas / (1 + (shift - 1) * sigmas)
+    first = torch.rand(count) < FIRST
+    return torch.where(first, 1 - FAINT * torch.rand(count) ** 2, sigmas).to(device())
 
 
 def noised(latents: Tensor, shift: float = SHIFT) -> tuple[Tensor, Tensor, Tensor]:
