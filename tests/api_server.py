@@ -71,15 +71,22 @@ class RunningServer:
             if job.id == request_id:
                 return job
 
-    def finish(self, job: Job, images: int = 1, content_type: str = "image/png") -> list[str]:
+    def finish(
+        self,
+        job: Job,
+        images: int = 1,
+        content_type: str = "image/png",
+        picture: bytes = PNG,
+        notes: tuple[str, ...] = ("a note",),
+    ) -> list[str]:
         """Complete a claimed job as a worker; returns the ids of its outputs."""
         ids = [new_id() for _ in range(images)]
         for file_id in ids:
-            self.do(self.services.files.put(file_id, PNG))
+            self.do(self.services.files.put(file_id, picture))
         now = datetime.now(UTC)
         stored = [StoredFile(i, job.account_id, content_type, len(PNG), now, job.id) for i in ids]
         shown = [Output(i, content_type, 1, 1, len(PNG)) for i in ids]
-        report = Report(seed=7, weights="nano", timings={"generate": 0.25}, notes=("a note",))
+        report = Report(seed=7, weights="nano", timings={"generate": 0.25}, notes=notes)
         assert self.do(self.services.store.complete(job, stored, shown, report))
         return ids
 

@@ -38,8 +38,11 @@ export function Code({ page, body }: { page: Page; body: JsonObject }) {
         </div>
         <button type="button" class="quiet" onClick={() => void take()}>
           <Icon name={isCopied.value ? "check" : "copy"} />
-          <span role="status">{isCopied.value ? say("copied") : say("copy")}</span>
+          {isCopied.value ? say("copied") : say("copy")}
         </button>
+        <span class="hidden-text" role="status">
+          {isCopied.value && say("copied")}
+        </span>
       </div>
       <pre tabIndex={0} translate={false}>
         <code>{text}</code>

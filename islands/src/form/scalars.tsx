@@ -143,7 +143,7 @@ function Choice({ form, field, name = field.name, value, onChange }: Props) {
         {(described) => (
           <select {...described} value={String(value)} onChange={(event) => onChange(event.currentTarget.value)}>
             {choices.map((choice) => (
-              <option key={choice} value={choice}>
+              <option key={choice} value={choice} translate={isTranslated(choice)}>
                 {choiceName(choice)}
               </option>
             ))}
@@ -166,7 +166,7 @@ function Choice({ form, field, name = field.name, value, onChange }: Props) {
                 onChange={() => onChange(choice)}
               />
               {shapes.some(Boolean) && <Shape shape={shapes[at] ?? null} />}
-              <span>{choiceName(choice)}</span>
+              <span translate={isTranslated(choice)}>{choiceName(choice)}</span>
             </label>
           ))}
         </div>
@@ -178,6 +178,10 @@ function Choice({ form, field, name = field.name, value, onChange }: Props) {
 /** The words of a choice; one that the page has no words for is shown as it is sent. */
 function choiceName(choice: string): string {
   return page().texts[`choice_${choice}`] ?? choice;
+}
+
+function isTranslated(choice: string): boolean {
+  return `choice_${choice}` in page().texts;
 }
 
 /** Width over height of what a size's name says: `portrait_4_3`, `1344*576 (21:9)`. */

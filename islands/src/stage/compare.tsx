@@ -2,6 +2,7 @@
 import { useSignal } from "@preact/signals";
 
 import { say } from "../page";
+import { Spot } from "./spot";
 
 interface Props {
   before: string;
@@ -17,9 +18,9 @@ export function Compare({ before, after, alt, onGone }: Props) {
   const isBroken = useSignal(false);
   const canCompare = before && !isBroken.value;
   return (
-    <div class="stand">
+    <Spot>
       <div class="compare" style={{ "--at": `${at.value}%` }}>
-        <img class="after" src={after} alt={alt} onError={onGone} />
+        <img class="after" src={after} alt={alt} translate={false} onError={onGone} />
         {canCompare && (
           <>
             <img
@@ -58,6 +59,6 @@ export function Compare({ before, after, alt, onGone }: Props) {
           </>
         )}
       </div>
-    </div>
+    </Spot>
   );
 }

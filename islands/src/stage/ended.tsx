@@ -3,6 +3,7 @@ import type { App } from "../app";
 import { Icon } from "../icons";
 import type { Job } from "../jobs";
 import { say } from "../page";
+import { Spot } from "./spot";
 
 export function Ended({ app, job }: { app: App; job: Job }) {
   const error = job.result.value?.error;
@@ -10,7 +11,7 @@ export function Ended({ app, job }: { app: App; job: Job }) {
   const title = job.gone.value ? say("gone") : isFailed ? say("failed") : say("cancelled");
   const hasInput = Object.keys(job.input).length > 0;
   return (
-    <div class={isFailed ? "stand ended bad" : "stand ended"}>
+    <Spot kind={isFailed ? "ended bad" : "ended"}>
       <Icon name={isFailed || job.gone.value ? "close" : "stop"} />
       <p class="nothing-title">{title}</p>
       <p>{job.gone.value ? say("gone_hint") : (error?.message ?? say("cancelled_hint"))}</p>
@@ -27,6 +28,6 @@ export function Ended({ app, job }: { app: App; job: Job }) {
           </button>
         </p>
       )}
-    </div>
+    </Spot>
   );
 }

@@ -9,6 +9,7 @@ import type { Job } from "../jobs";
 import { say } from "../page";
 import { Compare } from "./compare";
 import { Facts } from "./facts";
+import { Spot } from "./spot";
 
 export function Outcome({ app, job }: { app: App; job: Job }) {
   const { form, page } = app;
@@ -22,7 +23,7 @@ export function Outcome({ app, job }: { app: App; job: Job }) {
   const prompt = typeof job.input.prompt === "string" ? job.input.prompt : "";
   if (isGone.value) {
     return (
-      <div class="stand ended">
+      <Spot kind="ended">
         <p class="nothing-title">{say("expired")}</p>
         <p>{say("expired_hint")}</p>
         <p class="actions">
@@ -31,7 +32,7 @@ export function Outcome({ app, job }: { app: App; job: Job }) {
             {say("recall")}
           </button>
         </p>
-      </div>
+      </Spot>
     );
   }
   return (

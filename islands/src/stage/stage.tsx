@@ -6,6 +6,7 @@ import { say } from "../page";
 import { picturesOf } from "../values";
 import { Ended } from "./ended";
 import { Outcome } from "./outcome";
+import { Spot } from "./spot";
 import { Waiting } from "./waiting";
 
 export function Stage({ app }: { app: App }) {
@@ -51,16 +52,18 @@ function Subject({ app }: { app: App }) {
     return (
       <>
         <Toolbar painting={painting} tools={tools} />
-        <Easel painting={painting} tools={tools} shown={picture.shown} />
+        <div class="spot">
+          <Easel painting={painting} tools={tools} shown={picture.shown} />
+        </div>
         <p class="stage-hint small">{say("mask_hint")}</p>
       </>
     );
   }
   if (pictures.some((one) => one.shown)) {
     return (
-      <div class={pictures.length > 1 ? "stand several" : "stand"}>
-        {pictures.map((one) => one.shown && <img key={one.shown} src={one.shown} alt={one.name} />)}
-      </div>
+      <Spot kind={pictures.length > 1 ? "several" : ""}>
+        {pictures.map((one) => one.shown && <img key={one.shown} src={one.shown} alt={one.name} translate={false} />)}
+      </Spot>
     );
   }
   return <Nothing app={app} />;
@@ -70,7 +73,7 @@ function Subject({ app }: { app: App }) {
 function Nothing({ app }: { app: App }) {
   const { form, page } = app;
   return (
-    <div class="stand nothing">
+    <Spot kind="nothing">
       <svg class="glyph" viewBox="0 0 48 48" width="72" height="72" aria-hidden="true">
         <path d="M6 9h36v30H6zM6 33l10-10 8 8 6-6 12 11M31 19a3 3 0 1 0 0-.1" />
       </svg>
@@ -85,7 +88,7 @@ function Nothing({ app }: { app: App }) {
           ))}
         </p>
       )}
-    </div>
+    </Spot>
   );
 }
 

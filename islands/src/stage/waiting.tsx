@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { Icon } from "../icons";
 import type { Job } from "../jobs";
 import { say } from "../page";
+import { Spot } from "./spot";
 
 export function Waiting({ job }: { job: Job }) {
   const progress = job.progress.value;
@@ -16,13 +17,13 @@ export function Waiting({ job }: { job: Job }) {
   };
   return (
     <div class="waiting">
-      <div class="stand">
+      <Spot>
         {job.preview.value ? (
           <img class="preview" src={job.preview.value} alt={say("preview")} />
         ) : (
           <div class="breathing" aria-hidden="true" />
         )}
-      </div>
+      </Spot>
       <div class="way">
         <progress
           aria-label={say("progress")}

@@ -82,7 +82,4 @@ FORM = {
     "choice_canny": Text("Edges", "윤곽선"),
     "choice_depth": Text("Depth", "깊이"),
     "choice_pose": Text("Pose", "포즈"),
-    "choice_jpeg": Text("JPEG", "JPEG"),
-    "choice_png": Text("PNG", "PNG"),
-    "choice_webp": Text("WebP", "WebP"),
 }
