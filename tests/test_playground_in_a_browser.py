@@ -1,4 +1,4 @@
-"""The playground in a real Chromium, on a real server; the test plays the worker, so that every state holds still."""
+"""The playground in a real Chromium; the test plays the worker, so that every state holds still."""
 
 from __future__ import annotations
 
@@ -278,7 +278,7 @@ def test_what_is_missing_is_said_at_its_field_and_nothing_is_sent(watched, playg
 
 
 def test_what_the_server_refuses_is_said_at_its_field_until_it_changes(watched, playground):
-    watched.expected = TEMP + ["422"]
+    watched.expected = [*TEMP, "422"]
     page = playground.page
     playground.open()
     page.get_by_role("button", name="Add", exact=True).click()
@@ -378,7 +378,7 @@ def test_a_waiting_request_tells_its_place_and_is_cancelled(playground, server):
 
 
 def test_without_events_the_server_is_asked_instead(watched, playground, server):
-    watched.expected = TEMP + ["ERR_FAILED"]
+    watched.expected = [*TEMP, "ERR_FAILED"]
     playground.page.route("**/events", lambda route: route.fulfill(status=503))
     watched.expected.append("503")
     playground.open()
@@ -388,7 +388,7 @@ def test_without_events_the_server_is_asked_instead(watched, playground, server)
 
 
 def test_a_lost_connection_loses_nothing(watched, playground, context):
-    watched.expected = TEMP + ["ERR_INTERNET_DISCONNECTED"]
+    watched.expected = [*TEMP, "ERR_INTERNET_DISCONNECTED"]
     page = playground.page
     playground.open()
     playground.prompt.fill("a yellow boat")
@@ -419,7 +419,7 @@ def test_a_result_is_compared_used_as_input_and_downloaded(playground, server):
 
 
 def test_an_expired_result_says_so(watched, playground, server):
-    watched.expected = TEMP + ["404", "410"]
+    watched.expected = [*TEMP, "404", "410"]
     page = playground.page
     playground.open()
     job = server.claim(playground.run())
@@ -446,7 +446,7 @@ def test_a_visitor_sees_everything_and_is_asked_to_log_in(browser, server):
 
 
 def test_anothers_request_is_not_known_here(watched, playground, server):
-    watched.expected = TEMP + ["404"]
+    watched.expected = [*TEMP, "404"]
     with server.client(NEIGHBOUR_KEY) as neighbour:
         request_id = server.submit(neighbour)
     playground.page.goto(f"/models/{INPAINTING}#request={request_id}")
