@@ -24,6 +24,7 @@ from playwright.sync_api import Browser
 from safelight.accounts import Accounts
 from safelight.database import Database
 from safelight.engine.weights import Loader, Shelf
+from safelight.ledger import Ledger
 from safelight.store import Store
 from safelight.wake import Waker, open_waker
 from tests.api_server import RunningServer, running_server
@@ -70,11 +71,13 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """An open database with the owner's account in it (`OWNER_ID`)."""
+    """An open database with the owner's account in it (`OWNER_ID`). At the end its books must be right."""
     opened = await Database.open(database_url)
     await Accounts(opened).ensure_owner("k" * 32)
     yield opened
+    findings = await Ledger(opened).audit()
     await opened.close()
+    assert findings == []
 
 
 @pytest.fixture

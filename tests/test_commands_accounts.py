@@ -43,5 +43,31 @@ def test_an_account_is_made_and_limited_and_manages_its_own_keys(at):
     assert "hers" in out_of(safelight(at, "keys", "list", "--account", made["id"]))
     out_of(safelight(at, "accounts", "limit", made["id"], "--running-jobs", "2"))
     listed = out_of(safelight(at, "accounts", "list"))
-    assert f"{made['id']}\tann@example.org\tyes\trunning_jobs=2\n" in listed
+    assert f"{made['id']}\tann@example.org\tyes\t0\trunning_jobs=2\n" in listed
     assert safelight(at, "accounts", "list", api_key=made["key"]).returncode == 77
+
+
+def test_credits_are_granted_shown_taken_back_and_audited(at):
+    made = json.loads(out_of(safelight(at, "accounts", "create", "bob@example.org", "--json")))
+    granted = safelight(at, "credits", "grant", made["id"], "12.5", "--note", "welcome")
+    assert out_of(granted) == "12.5 credits\n"
+    assert out_of(safelight(at, "credits", "grant", made["id"], "--", "-0.5")) == "12 credits\n"
+    shown = out_of(safelight(at, "credits", "show", api_key=made["key"])).splitlines()
+    assert shown[0] == "12 credits, 0 more held by requests under way"
+    assert [line.split("\t")[1:] for line in shown[1:]] == [
+        ["withdrawal", "0.5", "-0.5", "", ""],
+        ["grant", "12.5", "+12.5", "", "welcome"],
+    ]
+    assert out_of(safelight(at, "credits", "show", "--account", made["id"])).splitlines() == shown
+    assert safelight(at, "credits", "grant", made["id"], "--", "-100").returncode == 65
+    assert out_of(safelight(at, "credits", "show")).startswith("unmetered")
+    assert "books are right" in safelight(at, "credits", "audit").stderr
+
+
+def test_usage_is_shown_by_day_key_and_model(at):
+    with at.client() as client:
+        client.submit("test/instant", {})
+    [row] = [line.split("\t") for line in out_of(safelight(at, "usage")).splitlines()]
+    assert row[1:] == ["first key", "test/instant", "1", "0", "0"]
+    assert safelight(at, "usage", "--from", "yesterday").returncode == 65
+    assert out_of(safelight(at, "usage", "--to", "2020-01-01")) == ""

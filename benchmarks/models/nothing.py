@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from PIL import Image
 
 from safelight.inputs import ModelInput, Seed, seed_field
 from safelight.models.base import LoadContext, Model, Run, Weights
+from safelight.prices import Price
 from safelight.texts import Text
 
 
@@ -26,7 +26,7 @@ class Nothing(Model):
     description = Text("Does nothing.", "아무것도 하지 않습니다.")
     categories = ("text-to-image",)
     licence = "Apache-2.0"
-    price = Decimal(0)
+    price = Price()
     weights = Weights(real={})
     gpu_memory_gib = 0.0
     Input = NothingInput

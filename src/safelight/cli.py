@@ -6,6 +6,7 @@ import click
 
 from safelight import __version__
 from safelight.commands.accounts import accounts
+from safelight.commands.credits import credit, usage
 from safelight.commands.doctor import doctor
 from safelight.commands.keys import keys
 from safelight.commands.login import login, whoami
@@ -41,6 +42,8 @@ for command in (
     models,
     keys,
     accounts,
+    credit,
+    usage,
     login,
     whoami,
     doctor,

@@ -47,9 +47,10 @@ class Database(ABC):
     async def change(self, guard: Call, *then: Call) -> Any | None:
         """Run statements in one transaction. When the first returns no row, the others are left out.
 
-        Returns the first one's row. When this returns, the change survives a power loss. It goes on when the
-        caller is cancelled. Raises Unavailable or StorageFull, or what the database refused. After
-        Unavailable the change may have happened, as after any lost answer.
+        Returns the first one's row. A call that finds no row undoes everything with its refusal. When this
+        returns, the change survives a power loss. It goes on when the caller is cancelled. Raises Unavailable
+        or StorageFull, or what the database refused. After Unavailable the change may have happened, as after
+        any lost answer.
         """
 
     @abstractmethod

@@ -14,6 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from safelight.prices import Rate
 from safelight.texts import Language
 
 MAX_ATTEMPTS = 3
@@ -96,8 +97,9 @@ class Report:
 class Job:
     """One submitted request and all that is known of it. Times are in UTC.
 
-    language: the one the request was made in. upstream_task: what an attempt has begun at an upstream.
-    preview: what a running one looks like so far, as a data URI.
+    cost: in US dollars; while it is under way, at most. rate: how the outcome decides the cost; None: it is
+    certain. key_id: the key it came with. language: the one the request was made in. upstream_task: what an
+    attempt has begun at an upstream. preview: what a running one looks like so far, as a data URI.
     """
 
     id: str
@@ -108,6 +110,8 @@ class Job:
     attempt: int
     created_at: datetime
     cost: Decimal = Decimal(0)
+    rate: Rate | None = None
+    key_id: str | None = None
     progress: Progress | None = None
     outputs: tuple[Output, ...] = ()
     error: JobError | None = None

@@ -97,12 +97,12 @@ class PostgresDatabase(Database):
     async def _change(self, guard: Call, then: tuple[Call, ...]) -> Any | None:
         async with self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
             if not then:  # One statement is a transaction, in one round trip.
-                found = await _run(connection, *guard)
+                found = await _step(connection, guard)
                 return found[0] if found else None
             async with connection.transaction():
-                found = await _run(connection, *guard)
+                found = await _step(connection, guard)
                 for call in then if found else ():
-                    await _run(connection, *call)
+                    await _step(connection, call)
                 return found[0] if found else None
 
     async def _read(self, function: Callable[[sa.Connection], T]) -> T:
@@ -118,6 +118,12 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]
     def get_reset_query(self) -> str:
         """Return nothing to run before the connection goes back to the pool: statements leave no trace."""
         return ""
+
+
+async def _step(connection: asyncpg.Connection, call: Call) -> list[Any]:
+    found = await _run(connection, call.statement, call.values)
+    call.judge(found)
+    return found
 
 
 async def _run(connection: asyncpg.Connection, statement: Statement, values: Values) -> list[Any]:

@@ -13,9 +13,11 @@ from sqlalchemy import bindparam
 from safelight import order
 from safelight.jobs import MAX_ATTEMPTS, JobStatus
 from safelight.statements import Statement
-from safelight.tables import IN_PROGRESS, IN_QUEUE, JsonText, UtcDateTime, files, jobs
+from safelight.tables import IN_PROGRESS, IN_QUEUE, JsonText, Usd, UtcDateTime, files, jobs
 
 _now = bindparam("now", type_=UtcDateTime)
+_FREE = sa.literal_column("0", Usd)
+"""What a job costs that has come to nothing."""
 _why = bindparam("why", type_=JsonText)
 _this = jobs.c.id == bindparam("job")
 _of_account = jobs.c.account_id == bindparam("account")
@@ -40,8 +42,8 @@ STANDING = Statement(order.standing(_this, _of_account))
 ADD = Statement(
     sa.insert(jobs).returning(jobs.c.seq),
     columns=(
-        *("id", "account_id", "model_id", "input", "status", "attempt", "cost"),
-        *("cancel_requested", "heartbeats", "deadline_at", "created_at", "language"),
+        *("id", "account_id", "model_id", "input", "status", "attempt", "cost", "rate"),
+        *("cancel_requested", "heartbeats", "deadline_at", "created_at", "language", "key_id"),
     ),
 )
 
@@ -83,7 +85,7 @@ NOTE_UPSTREAM = Statement(
 CANCEL = Statement(
     sa.update(jobs)
     .where(_this, _of_account, IN_QUEUE)
-    .values(status=JobStatus.CANCELLED, finished_at=_now)
+    .values(status=JobStatus.CANCELLED, cost=_FREE, finished_at=_now)
     .returning(jobs)
 )
 
@@ -92,6 +94,7 @@ COMPLETE = Statement(
     .where(_ours)
     .values(
         status=JobStatus.COMPLETED,
+        cost=bindparam("due", type_=Usd),
         preview=sa.null(),
         outputs=bindparam("shown", type_=JsonText),
         report=bindparam("how", type_=JsonText),
@@ -103,7 +106,7 @@ COMPLETE = Statement(
 FAIL = Statement(
     sa.update(jobs)
     .where(_ours)
-    .values(status=JobStatus.FAILED, error=_why, preview=sa.null(), finished_at=_now)
+    .values(status=JobStatus.FAILED, cost=_FREE, error=_why, preview=sa.null(), finished_at=_now)
     .returning(jobs.c.status)
 )
 
@@ -120,6 +123,7 @@ _lost = (
     sa.update(jobs)
     .values(
         status=sa.case((_spent, JobStatus.FAILED), else_=JobStatus.IN_QUEUE),
+        cost=sa.case((_spent, _FREE), else_=jobs.c.cost),
         error=sa.case((_spent, _why), else_=sa.null()),
         finished_at=sa.case((_spent, _now), else_=sa.null()),
         **{name: sa.case((_spent, jobs.c[name]), else_=sa.null()) for name in _fresh},

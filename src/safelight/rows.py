@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from safelight.jobs import Job, JobError, JobStatus, Json, Output, Progress, Report
+from safelight.prices import Rate, Unit
 from safelight.texts import Language
 
 
@@ -18,6 +20,8 @@ def row_of(job: Job) -> Json:
         "status": job.status,
         "attempt": job.attempt,
         "cost": job.cost,
+        "rate": {name: str(value) for name, value in vars(job.rate).items()} if job.rate else None,
+        "key_id": job.key_id,
         "cancel_requested": job.cancel_requested,
         "heartbeats": 0,
         "deadline_at": job.deadline_at,
@@ -37,6 +41,8 @@ def job_of(row: Any) -> Job:
         attempt=row.attempt,
         created_at=row.created_at,
         cost=row.cost,
+        rate=_rate(row.rate) if row.rate else None,
+        key_id=row.key_id,
         progress=None if row.progress_step is None else Progress(row.progress_step, row.progress_steps),
         preview=row.preview,
         outputs=tuple(Output(**output) for output in row.outputs or ()),
@@ -51,6 +57,10 @@ def job_of(row: Any) -> Job:
         language=Language(row.language),
         upstream_task=row.upstream_task,
     )
+
+
+def _rate(rate: Json) -> Rate:
+    return Rate(Decimal(rate["usd"]), Unit(rate["unit"]), Decimal(rate["extra"]))
 
 
 def _report(report: Json) -> Report:

@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from safelight.errors import SettingsError
+from safelight.pricing import Pricing, read_pricing
 
 PREFIX = "SAFELIGHT_"
 DEFAULT_HUB = "https://huggingface.co"
@@ -104,6 +105,10 @@ class Settings(BaseSettings):
         (), description="host:port, comma-separated: private hosts that may be fetched from, http included."
     )
 
+    pricing: Annotated[Pricing, NoDecode] = Field(
+        Pricing(), description="Prices: a TOML or JSON file, or the text itself; none: everything is free."
+    )
+
     wan_backend: WanBackend = Field(
         WanBackend.AUTO,
         description="What draws Wan 2.6: upstream, local, or auto (upstream where it has a key).",
@@ -113,6 +118,11 @@ class Settings(BaseSettings):
         "https://dashscope-intl.aliyuncs.com/api/v1",
         description="That API's address: regions have their own.",
     )
+
+    @field_validator("pricing", mode="before")
+    @classmethod
+    def _prices(cls, value: Any) -> Any:
+        return value if isinstance(value, Pricing) else read_pricing(value)
 
     @field_validator("data_dir", "models_dir", "lora_dir", "weights_dir")
     @classmethod

@@ -211,12 +211,17 @@ class SqliteDatabase(Database):
         return outcome
 
     def _steps(self, guard: Call, then: tuple[Call, ...]) -> Any | None:
-        found = _run(self._driver, self._engine.dialect, *guard)
+        found = self._step(guard)
         if not found:
             return None
         for call in then:
-            _run(self._driver, self._engine.dialect, *call)
+            self._step(call)
         return found[0]
+
+    def _step(self, call: Call) -> list[Any]:
+        found = _run(self._driver, self._engine.dialect, call.statement, call.values)
+        call.judge(found)
+        return found
 
 
 def _settle(batch: list[_Write], outcomes: list[Any]) -> None:

@@ -36,10 +36,19 @@ class Statement:
 
 
 class Call(NamedTuple):
-    """A statement and the values for it."""
+    """A statement and the values for it.
+
+    refusal: what to raise when it finds no row; that undoes the whole transaction.
+    """
 
     statement: Statement
     values: Values
+    refusal: Callable[[], Exception] | None = None
+
+    def judge(self, found: Sequence[Any]) -> None:
+        """Raise the refusal when nothing was found."""
+        if self.refusal and not found:
+            raise self.refusal()
 
 
 class Compiled:

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 
 from safelight import queries
 from safelight.database import Database
 from safelight.errors import WorkerLost
 from safelight.jobs import Job, JobError, JobStatus, Json, Output, Progress, Report
+from safelight.ledger_statements import settle
 from safelight.previews import data_uri
 from safelight.rows import job_of, row_of
 from safelight.statements import Call
@@ -56,9 +58,9 @@ class Store:
 
     # --- For the API ---
 
-    async def add(self, job: Job, files: Sequence[StoredFile] = ()) -> None:
-        """Accept a job and the files that came with it."""
-        await self._database.change(Call(queries.ADD, row_of(job)), *map(_recorded, files))
+    async def add(self, job: Job, files: Sequence[StoredFile] = (), terms: Sequence[Call] = ()) -> None:
+        """Accept a job and the files that came with it, on these terms: what they refuse undoes all of it."""
+        await self._database.change(Call(queries.ADD, row_of(job)), *map(_recorded, files), *terms)
         await self._wake.notify()
 
     async def get(self, job_id: str, account_id: str) -> Job | None:
@@ -74,7 +76,7 @@ class Store:
     async def cancel(self, job_id: str, account_id: str) -> Job | None:
         """Cancel a job that is still queued. Returns the job as it is then, None when there is none."""
         values = {"job": job_id, "account": account_id, "now": _now()}
-        row = await self._database.change(Call(queries.CANCEL, values))
+        row = await self._database.change(Call(queries.CANCEL, values), settle(job_id))
         return job_of(row) if row else await self.get(job_id, account_id)
 
     async def add_file(self, file: StoredFile) -> None:
@@ -121,13 +123,14 @@ class Store:
     ) -> bool:
         """End a job well and record its outputs. False: it is no longer ours, nothing was recorded."""
         result = {"shown": [vars(output) for output in shown], "how": vars(report)}
-        guard = Call(queries.COMPLETE, {**_held(job), **result, "now": _now()})
-        return await self._database.change(guard, *map(_recorded, outputs)) is not None
+        due = cost_of(job, shown, report)
+        guard = Call(queries.COMPLETE, {**_held(job), **result, "due": due, "now": _now()})
+        return await self._database.change(guard, *map(_recorded, outputs), *_settled(job)) is not None
 
     async def fail(self, job: Job, error: JobError) -> bool:
         """End a job badly. False: it is no longer ours."""
         values = {**_held(job), "why": vars(error), "now": _now()}
-        return await self._database.change(Call(queries.FAIL, values)) is not None
+        return await self._database.change(Call(queries.FAIL, values), *_settled(job)) is not None
 
     async def release(self, job: Job) -> bool:
         """Put a job back without spending the attempt: the worker drains. False: it is no longer ours."""
@@ -135,7 +138,7 @@ class Store:
 
     async def lose_attempt(self, job: Job) -> JobStatus | None:
         """The attempt died: back to the queue, after the last one failed. None: it is no longer ours."""
-        return await self._put_back(Call(queries.LOSE_OWN, {**_held(job), **_lost()}))
+        return await self._put_back(Call(queries.LOSE_OWN, {**_held(job), **_lost()}), *_settled(job))
 
     # --- For maintenance ---
 
@@ -146,7 +149,7 @@ class Store:
     async def requeue_lost(self, job_id: str, attempt: int, heartbeats: int) -> JobStatus | None:
         """The worker died: as `lose_attempt`, if no heartbeat came since `in_progress`. None: one did."""
         seen = {"job": job_id, "of_attempt": attempt, "seen_heartbeats": heartbeats}
-        return await self._put_back(Call(queries.LOSE_SILENT, {**seen, **_lost()}))
+        return await self._put_back(Call(queries.LOSE_SILENT, {**seen, **_lost()}), settle(job_id))
 
     async def _beat(self, worker_id: str, job_id: str, attempt: int, progress: Progress | None) -> Lease:
         step, steps = (progress.step, progress.steps) if progress else (None, None)
@@ -158,15 +161,28 @@ class Store:
             return Lease.LOST
         return Lease.CANCEL_REQUESTED if row.cancel_requested else Lease.HELD
 
-    async def _put_back(self, call: Call) -> JobStatus | None:
-        row = await self._database.change(call)
+    async def _put_back(self, call: Call, *settlement: Call) -> JobStatus | None:
+        row = await self._database.change(call, *settlement)
         if row and row.status == JobStatus.IN_QUEUE:
             await self._wake.notify()
         return JobStatus(row.status) if row else None
 
 
+def cost_of(job: Job, shown: Sequence[Output], report: Report) -> Decimal:
+    """What a job has come to: never more than what was held for it."""
+    if job.rate is None:
+        return job.cost
+    drawing_s = sum(report.timings.get(stage, 0.0) for stage in ("generate", "upstream"))
+    return min(job.cost, job.rate.cost([(output.width, output.height) for output in shown], drawing_s))
+
+
 def _recorded(file: StoredFile) -> Call:
     return Call(queries.ADD_FILE, vars(file))
+
+
+def _settled(job: Job) -> tuple[Call, ...]:
+    """What ends with a job besides itself: nothing is in the ledger of one that is free."""
+    return (settle(job.id),) if job.cost else ()
 
 
 def _held(job: Job) -> Json:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Dialect
 
 from safelight.jobs import JobStatus
 
-REVISION = "0008"
+REVISION = "0009"
 """The newest migration. A database that is there already is opened without importing Alembic."""
 
 IN_QUEUE = sa.text("status = 'in_queue'")
@@ -48,7 +48,7 @@ class Usd(sa.TypeDecorator[Decimal]):
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:
         """Round to millionths."""
-        return None if value is None else int((value * 1_000_000).to_integral_value())
+        return None if value is None else round(value * 1_000_000)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> Decimal | None:
         """Return dollars."""
@@ -165,6 +165,8 @@ jobs = sa.Table(
     sa.Column("finished_at", UtcDateTime),
     sa.Column("language", sa.Text, nullable=False, server_default="en"),
     sa.Column("upstream_task", sa.Text),
+    sa.Column("key_id", sa.Text),
+    sa.Column("rate", JsonText),
     sa.CheckConstraint(f"status IN ({', '.join(repr(str(status)) for status in JobStatus)})", "jobs_status"),
     sqlite_autoincrement=True,
 )
@@ -186,6 +188,50 @@ workers = sa.Table(
     sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("seen_at", UtcDateTime, nullable=False),
 )
+
+sa.Index("jobs_by_account", jobs.c.account_id, jobs.c.created_at)
+
+BOOKS = {
+    "grant": ("granted", "free"),
+    "withdrawal": ("free", "granted"),
+    "hold": ("free", "held"),
+    "release": ("held", "free"),
+    "charge": ("held", "charged"),
+    "waiver": ("waived", "charged"),
+}
+"""The kinds of the ledger's entries: which book each takes from and which it gives to."""
+
+_KINDS = " OR ".join(f"(kind = '{k}' AND source = '{s}' AND target = '{t}')" for k, (s, t) in BOOKS.items())
+
+ledger = sa.Table(
+    "ledger",
+    metadata,
+    sa.Column("seq", BIG, sa.Identity(always=True), primary_key=True),
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("job_id", sa.Text, sa.ForeignKey("jobs.id")),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("amount", Usd, nullable=False),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("job_id", "kind", name="ledger_once"),
+    sa.CheckConstraint("amount > 0", "ledger_amount"),
+    sa.CheckConstraint(_KINDS, "ledger_books"),
+    sqlite_autoincrement=True,
+)
+sa.Index("ledger_by_account", ledger.c.account_id, ledger.c.seq)
+
+balances = sa.Table(
+    "balances",
+    metadata,
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), primary_key=True),
+    sa.Column("free", Usd, nullable=False),
+    sa.Column("held", Usd, nullable=False),
+    sa.CheckConstraint("free >= 0", "balances_free"),
+    sa.CheckConstraint("held >= 0", "balances_held"),
+)
+"""The sums of the ledger's entries, kept by a trigger of it."""
 
 files = sa.Table(
     "files",

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from decimal import Decimal
 from typing import Any, ClassVar
 
 from PIL import Image
@@ -25,6 +24,7 @@ from safelight.inputs import (
     field,
 )
 from safelight.models.base import LoadContext, Model, Run, Weights
+from safelight.prices import Price
 from safelight.texts import Text
 
 
@@ -59,7 +59,7 @@ class Instant(Model):
     description = Text("Returns a picture at once.", "즉시 이미지를 반환합니다.")
     categories: ClassVar[tuple[str, ...]] = ("text-to-image",)
     licence = "Apache-2.0"
-    price = Decimal(0)
+    price = Price()
     weights = Weights(real={}, nano={})
     gpu_memory_gib = 0.0
     Input: ClassVar[type[ModelInput]] = SmallInput

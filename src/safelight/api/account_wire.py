@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import Decimal
 
 from safelight.api.wire import timestamp
 from safelight.callers import Account, Key, Limits, Scope
 from safelight.jobs import Json
+from safelight.ledger import Balance, Entry
+from safelight.usage import UsageLine
 
 
 def usd(amount: Decimal) -> float:
@@ -37,11 +40,51 @@ def key_shown(key: Key) -> Json:
     }
 
 
-def account_shown(account: Account) -> Json:
+def account_shown(account: Account, balance: Balance) -> Json:
     """An account, for the owner of the server."""
     return {
         "id": account.id,
         "email": account.email,
         "unmetered": account.unmetered,
+        "balance_usd": usd(balance.free),
+        "held_usd": usd(balance.held),
         "limits": limits_shown(account.limits),
     }
+
+
+def entry_shown(entry: Entry) -> Json:
+    """An entry of the ledger: how much was moved, and what that does to the balance."""
+    shown: Json = {
+        "id": entry.seq,
+        "kind": entry.kind,
+        "usd": usd(entry.amount),
+        "balance_change_usd": usd(entry.change),
+        "created_at": timestamp(entry.created_at),
+    }
+    if entry.job_id is not None:
+        shown["request_id"] = entry.job_id
+    if entry.note:
+        shown["note"] = entry.note
+    return shown
+
+
+def ledger_page(entries: Sequence[Entry], limit: int) -> Json:
+    """One page; next_cursor is null at the end."""
+    more = entries[-1].seq if len(entries) == limit else None
+    return {"entries": [entry_shown(entry) for entry in entries], "next_cursor": more}
+
+
+def usage_shown(lines: Sequence[UsageLine]) -> Json:
+    """Usage, and what it comes to."""
+    total = {
+        "requests": sum(line.requests for line in lines),
+        "completed": sum(line.completed for line in lines),
+        "cost_usd": usd(sum((line.usd for line in lines), Decimal(0))),
+    }
+    return {"usage": [_usage_line(line) for line in lines], "total": total}
+
+
+def _usage_line(line: UsageLine) -> Json:
+    shown = asdict(line)
+    shown["cost_usd"] = usd(shown.pop("usd"))
+    return shown

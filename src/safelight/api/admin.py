@@ -7,12 +7,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from safelight.accounts import FIRST_KEY
-from safelight.api.account_wire import account_shown, key_shown
+from safelight.api.account import DAYS, PAGE, ledger_of, usage_of
+from safelight.api.account_wire import account_shown, entry_shown, key_shown, usd
 from safelight.api.answers import json_answer
 from safelight.api.documentation import body_of, documented, in_path
-from safelight.api.forms import AccountForm, KeyForm, LimitsForm, read_form
+from safelight.api.forms import AccountForm, GrantForm, KeyForm, LimitsForm, read_form
 from safelight.api.services import services
-from safelight.api.shapes import AccountList, ApiAccount, ApiKey, KeyList, NewApiAccount, NewApiKey
+from safelight.api.shapes import (
+    AccountList,
+    ApiAccount,
+    ApiKey,
+    Audit,
+    Granted,
+    KeyList,
+    LedgerPage,
+    NewApiAccount,
+    NewApiKey,
+    UsageReport,
+)
+from safelight.ledger import Balance
 
 router = APIRouter()
 
@@ -22,8 +35,9 @@ _ACCOUNT = in_path("account_id")
 @router.get("/v1/admin/accounts", **documented(AccountList, "admin"))
 async def accounts(request: Request) -> Response:
     """List all accounts."""
-    found = await services(request).accounts.all()
-    return json_answer({"accounts": [account_shown(account) for account in found]})
+    found, balances = await services(request).accounts.all(), await services(request).ledger.balances()
+    shown = [account_shown(account, balances.get(account.id, Balance())) for account in found]
+    return json_answer({"accounts": shown})
 
 
 @router.post(
@@ -35,7 +49,7 @@ async def create_account(request: Request) -> Response:
     known = services(request)
     account = await known.accounts.create(form.email, form.limits(), unmetered=form.unmetered)
     _, token = await known.keys.create(account.id, FIRST_KEY)
-    return json_answer({**account_shown(account), "key": token}, 201)
+    return json_answer({**account_shown(account, Balance()), "key": token}, 201)
 
 
 @router.put(
@@ -46,7 +60,40 @@ async def set_limits(request: Request) -> Response:
     """Give an account other limits; what is left out is unlimited."""
     form = await read_form(request, LimitsForm)
     account = await services(request).accounts.set_limits(_account_id(request), form.limits())
-    return json_answer(account_shown(account))
+    return json_answer(account_shown(account, await services(request).ledger.balance(account.id)))
+
+
+@router.post(
+    "/v1/admin/accounts/{account_id}/grants",
+    **documented(Granted, "admin", _ACCOUNT, status_code=201, body=body_of(GrantForm)),
+)
+async def grant(request: Request) -> Response:
+    """Give an account credits, or take them back with a negative amount."""
+    form = await read_form(request, GrantForm)
+    ledger, account_id = services(request).ledger, _account_id(request)
+    entry = await ledger.grant(account_id, form.amount_usd, form.note)
+    balance = await ledger.balance(account_id)
+    return json_answer({"entry": entry_shown(entry), "balance_usd": usd(balance.free)}, 201)
+
+
+@router.get("/v1/admin/accounts/{account_id}/ledger", **documented(LedgerPage, "admin", _ACCOUNT, *PAGE))
+async def ledger(request: Request) -> Response:
+    """List what has happened to an account's balance."""
+    return await ledger_of(request, (await services(request).accounts.get(_account_id(request))).id)
+
+
+@router.get("/v1/admin/accounts/{account_id}/usage", **documented(UsageReport, "admin", _ACCOUNT, *DAYS))
+async def usage(request: Request) -> Response:
+    """Tell what an account has used."""
+    account = await services(request).accounts.get(_account_id(request))
+    return json_answer(await usage_of(request, account.id))
+
+
+@router.get("/v1/admin/audit", **documented(Audit, "admin"))
+async def audit(request: Request) -> Response:
+    """Prove the ledger: every balance is the sum of its entries, every request is settled once."""
+    findings = await services(request).ledger.audit()
+    return json_answer({"ok": not findings, "findings": findings})
 
 
 @router.get("/v1/admin/accounts/{account_id}/keys", **documented(KeyList, "admin", _ACCOUNT))

@@ -43,6 +43,12 @@ def _not_negative(value: Decimal) -> Decimal:
     return value
 
 
+def _not_zero(value: Decimal) -> Decimal:
+    if value == 0:
+        raise Refused(Text("must not be 0", "0일 수 없습니다"))
+    return value
+
+
 def _named(value: str) -> str:
     if not value.strip():
         raise Refused(Text("must not be empty", "비워 둘 수 없습니다"))
@@ -87,6 +93,13 @@ class KeyForm(LimitsForm):
         days = self.expires_in_days
         expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
         return NewKey(self.name, frozenset(map(Scope, self.scopes)), self.limits(), expires_at)
+
+
+class GrantForm(Body):
+    """Credits to give; a negative amount takes them back."""
+
+    amount_usd: Annotated[Amount, AfterValidator(_not_zero)]
+    note: Annotated[PlainText, Field(max_length=500)] = ""
 
 
 class AccountForm(LimitsForm):

@@ -10,10 +10,11 @@ from safelight.api.answers import json_answer
 from safelight.api.body import read_json_body
 from safelight.api.documentation import BODY, LANG, documented, in_path, in_query
 from safelight.api.parameters import flag, whole_number
-from safelight.api.services import account, base_url, language, request_base_url, services
-from safelight.api.shapes import CataloguePage, Categories, Entry, Submitted
+from safelight.api.services import base_url, caller, language, request_base_url, services
+from safelight.api.shapes import CataloguePage, Categories, Entry, Quoted, Submitted
 from safelight.api.submission import Submission
-from safelight.api.wire import catalogue_entry, catalogue_page, submitted
+from safelight.api.wire import catalogue_entry, catalogue_page, quote_of, submitted
+from safelight.jobs import Json
 from safelight.models import Catalogue
 from safelight.models.base import Model
 
@@ -32,17 +33,27 @@ _FILTERS = (
 )
 
 
+@router.post("/v1/models/{model_id:path}/quote", **documented(Quoted, "models", _MODEL_ID, body=BODY))
+async def quote(request: Request) -> Response:
+    """Tell what exactly this body would cost, and what there is; nothing is submitted."""
+    account = caller(request).account
+    found = await _submission(request).quote(await read_json_body(request))
+    return json_answer(quote_of(found, account, await services(request).ledger.balance(account.id)))
+
+
 @router.post("/v1/models/{model_id:path}", **documented(Submitted, "models", _MODEL_ID, body=BODY))
 async def submit(request: Request) -> Response:
     """Submit a request; the body is the model's input itself."""
+    submission = _submission(request)
+    job = await submission.accept(await read_json_body(request))
+    return json_answer(submitted(job, base_url(request)))
+
+
+def _submission(request: Request) -> Submission:
     known = services(request)
     model = known.catalogue.get(request.path_params["model_id"])
-    body = await read_json_body(request)
-    base = base_url(request)
-    own_addresses = (base, request_base_url(request))
-    submission = Submission(known, account(request), model, language(request), own_addresses)
-    job = await submission.accept(body)
-    return json_answer(submitted(job, base))
+    own_addresses = (base_url(request), request_base_url(request))
+    return Submission(known, caller(request), model, language(request), own_addresses)
 
 
 @router.get("/v1/models", **documented(CataloguePage, "models", *_FILTERS, LANG))
@@ -56,11 +67,7 @@ async def catalogue(request: Request) -> Response:
     is_kind_served = wish.get("kind", "") in ("", "model")
     found = matching(known, wish.get("search", ""), wish.get("category", "")) if is_kind_served else []
     page = found[offset : offset + limit]
-    chosen = language(request)
-    entries = [
-        catalogue_entry(model, chosen, known.weights_of(model), include_schema=include_schema)
-        for model in page
-    ]
+    entries = [_entry(request, model, include_schema=include_schema) for model in page]
     return json_answer(catalogue_page(entries, len(found)))
 
 
@@ -74,10 +81,16 @@ async def categories(request: Request) -> Response:
 @router.get("/v1/models/{model_id:path}", **documented(Entry, "models", _MODEL_ID, LANG))
 async def one_model(request: Request) -> Response:
     """Show one model with its schemas."""
-    known = services(request).catalogue
-    model = known.get(request.path_params["model_id"])
-    entry = catalogue_entry(model, language(request), known.weights_of(model), include_schema=True)
-    return json_answer(entry)
+    model = services(request).catalogue.get(request.path_params["model_id"])
+    return json_answer(_entry(request, model, include_schema=True))
+
+
+def _entry(request: Request, model: Model, *, include_schema: bool) -> Json:
+    known = services(request)
+    weights = known.catalogue.weights_of(model)
+    return catalogue_entry(
+        model, known.price_of(model), language(request), weights, include_schema=include_schema
+    )
 
 
 def matching(known: Catalogue, search: str, category: str) -> list[Model]:

@@ -17,7 +17,7 @@ from safelight.api.body import read_body, read_json_body
 from safelight.api.documentation import documented, in_body
 from safelight.api.openai_mapping import inputs_for, model_for
 from safelight.api.openai_request import Asked, read_edit, read_generation
-from safelight.api.services import account, base_url, language, request_base_url, services
+from safelight.api.services import base_url, caller, language, request_base_url, services
 from safelight.api.shapes import OpenAIImages
 from safelight.api.submission import Submission
 from safelight.api.wire import output_urls, to_bytes
@@ -59,7 +59,7 @@ async def _answer(request: Request, asked: Asked) -> Response:
     known, base = services(request), base_url(request)
     model = model_for(asked, known.catalogue)
     addresses = (base, request_base_url(request))
-    submission = Submission(known, account(request), model, language(request), addresses, mask_is_holes=True)
+    submission = Submission(known, caller(request), model, language(request), addresses, mask_is_holes=True)
     jobs: list[Job] = []
     try:
         for value in inputs_for(asked, model):

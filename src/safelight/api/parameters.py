@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
 from starlette.requests import Request
 
@@ -25,6 +26,17 @@ def whole_number(request: Request, name: str, default: int, least: int, most: in
     if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= most:
         raise _refusal(name, f"must be an integer from {least} to {most}")
     return int(text)
+
+
+def day(request: Request, name: str) -> date | None:
+    """A parameter that is a day, such as 2026-11-21; None when it is absent."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise _refusal(name, "must be a day such as 2026-11-21") from None
 
 
 def _refusal(name: str, message: str) -> InvalidInput:

@@ -19,13 +19,17 @@ from safelight.fetch import Fetcher
 from safelight.figures import Figures
 from safelight.files import FileStore, LocalFiles
 from safelight.keys import Keys
+from safelight.ledger import Ledger
 from safelight.models import Catalogue, load_catalogue
+from safelight.models.base import Model
 from safelight.operations import Operations
+from safelight.prices import Price
 from safelight.sessions import Sessions
 from safelight.settings import Settings
 from safelight.store import Store
 from safelight.tally import Tally
 from safelight.texts import Language, choose_language
+from safelight.usage import Usage
 from safelight.wake import open_waker
 
 
@@ -42,11 +46,17 @@ class Services:
     attendance: Attendance
     operations: Operations
     device_logins: DeviceLogins
+    ledger: Ledger
+    usage: Usage
     files: FileStore
     fetcher: Fetcher
     catalogue: Catalogue
     figures: Figures
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def price_of(self, model: Model) -> Price:
+        """What a model costs here."""
+        return self.settings.pricing.of(model.id, model.price)
 
 
 @asynccontextmanager
@@ -54,6 +64,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open the database (creating it where it is missing) and what stands on it; close it at the end."""
     catalogue = load_catalogue(settings.models_dir, asks_upstreams=settings.asks_wan)
     files = LocalFiles(settings.files_dir)
+    settings.pricing.check(model.id for model in catalogue.all())
     async with AsyncExitStack() as opened:
         database = await Database.open(settings.database)
         opened.push_async_callback(database.close)
@@ -72,6 +83,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             operations=Operations(database),
             sessions=Sessions(database, keys),
             device_logins=DeviceLogins(database),
+            ledger=Ledger(database),
+            usage=Usage(database),
             files=files,
             fetcher=Fetcher(settings.fetch_allow),
             catalogue=catalogue,

@@ -90,7 +90,7 @@ class Entry(TypedDict):
     categories: list[str]
     kind: Literal["model"]
     base_price_usd: float
-    price_unit: Literal["output"]
+    price_unit: Literal["output", "megapixel", "second"]
     pricing_note: str
     weights: str | None
     ready: bool
@@ -126,7 +126,15 @@ class Balance(TypedDict):
 
     balance_usd: float
     currency: Literal["USD"]
+    held_usd: NotRequired[float]
     unmetered: NotRequired[bool]
+
+
+class Quoted(Balance):
+    """What a request would cost, and what there is. at_most: the outcome decides, up to `cost`."""
+
+    cost: float
+    at_most: bool
 
 
 class ApiLimits(TypedDict):
@@ -136,6 +144,66 @@ class ApiLimits(TypedDict):
     queued_jobs: int | None
     running_jobs: int | None
     monthly_credits: float | None
+
+
+class LedgerEntry(TypedDict):
+    """One entry: `usd` were moved, and the balance changed by `balance_change_usd`."""
+
+    id: int
+    kind: Literal["grant", "withdrawal", "hold", "release", "charge", "waiver"]
+    usd: float
+    balance_change_usd: float
+    created_at: str
+    request_id: NotRequired[str]
+    note: NotRequired[str]
+
+
+class LedgerPage(TypedDict):
+    """One page of a ledger, the newest first."""
+
+    entries: list[LedgerEntry]
+    next_cursor: int | None
+
+
+class Granted(TypedDict):
+    """A grant or a withdrawal, and the balance after it."""
+
+    entry: LedgerEntry
+    balance_usd: float
+
+
+class Audit(TypedDict):
+    """Whether the books are right; every finding says what is not."""
+
+    ok: bool
+    findings: list[str]
+
+
+class UsageLine(TypedDict):
+    """What one key used of one model on one day (UTC)."""
+
+    day: str
+    key_id: str | None
+    key_name: str | None
+    model_id: str
+    requests: int
+    completed: int
+    cost_usd: float
+
+
+class UsageTotal(TypedDict):
+    """What it comes to."""
+
+    requests: int
+    completed: int
+    cost_usd: float
+
+
+class UsageReport(TypedDict):
+    """What was used, the newest day first; the cost of requests under way is the most they can cost."""
+
+    usage: list[UsageLine]
+    total: UsageTotal
 
 
 class ApiKey(TypedDict):
@@ -169,6 +237,8 @@ class ApiAccount(TypedDict):
     id: str
     email: str
     unmetered: bool
+    balance_usd: float
+    held_usd: float
     limits: ApiLimits
 
 

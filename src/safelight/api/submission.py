@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from safelight.api.body import parse_json
 from safelight.api.services import Services
 from safelight.api.wire import example_name, own_file_id
-from safelight.callers import Account
+from safelight.callers import Caller
 from safelight.errors import (
     FieldProblem,
+    InsufficientCredits,
     InvalidInput,
     PathNotAllowed,
+    RateLimited,
     SafelightError,
     StorageFull,
     Unavailable,
@@ -30,7 +33,9 @@ from safelight.inputs import FILE_SCHEME, HOLES_SCHEME, image_fields
 from safelight.jobs import Job, JobStatus, Json, new_id
 from safelight.loras import FromUrl, source_of
 from safelight.models.base import Model
+from safelight.prices import Quote
 from safelight.store import StoredFile
+from safelight.terms import terms_of
 from safelight.texts import Language
 
 INLINE_BYTES = 64 * 1024
@@ -51,6 +56,7 @@ class _Draft:
     input: Json
     uploads: dict[str, bytes] = field(default_factory=dict)
     own_files: dict[str, str] = field(default_factory=dict)
+    quote: Quote = field(default_factory=lambda: Quote(Decimal(0)))
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class Submission:
     """
 
     services: Services
-    account: Account
+    caller: Caller
     model: Model
     language: Language
     own_addresses: tuple[str, ...]
@@ -71,22 +77,36 @@ class Submission:
         """Turn the body into a job in the queue. Raises what the caller shall be told."""
         if self.services.stopping.is_set():
             raise Unavailable(_STOPPING, retry_after_s=STOPPING_RETRY_S)
-        draft = self._read(body) if len(body) <= INLINE_BYTES else await asyncio.to_thread(self._read, body)
+        draft = await self._draft(body)
         await self._check_ownership(draft.own_files)
         job = Job(
             id=new_id(),
-            account_id=self.account.id,
+            account_id=self.caller.account.id,
+            key_id=self.caller.key_id,
             model_id=self.model.id,
             input=draft.input,
             status=JobStatus.IN_QUEUE,
             attempt=0,
             created_at=datetime.now(UTC),
-            cost=self.model.cost_of(draft.input),
+            cost=draft.quote.cost,
+            rate=draft.quote.rate,
             language=self.language,
         )
         files = await self._store(draft.uploads, job)
-        await self.services.store.add(job, files)
+        try:
+            await self.services.store.add(job, files, terms_of(self.caller, job))
+        except (InsufficientCredits, RateLimited):
+            for file in files:
+                await self.services.files.delete(file.id)
+            raise
         return job
+
+    async def quote(self, body: bytes) -> Quote:
+        """What this body would cost. Raises as `accept` does."""
+        return (await self._draft(body)).quote
+
+    async def _draft(self, body: bytes) -> _Draft:
+        return self._read(body) if len(body) <= INLINE_BYTES else await asyncio.to_thread(self._read, body)
 
     def _read(self, body: bytes) -> _Draft:
         accepted = self.model.Input.parse(parse_json(body), self.language)
@@ -94,7 +114,8 @@ class Submission:
             raise Unavailable(f"{self.model.id} cannot run in this version.", retry_after_s=NO_ENGINE_RETRY_S)
         if self.services.catalogue.weights_of(self.model) == "nano":
             self.model.check_installed(accepted, self.language)
-        draft = _Draft(accepted.settled())
+        price = self.services.price_of(self.model)
+        draft = _Draft(accepted.settled(), quote=self.model.quote(accepted, price))
         for name in image_fields(self.model.Input):
             value = draft.input[name]
             if isinstance(value, list):
@@ -143,7 +164,7 @@ class Submission:
         """Unknown, or another account's: one answer for both."""
         for file_id, name in own_files.items():
             file = await self.services.store.file(file_id)
-            if file is None or file.account_id != self.account.id:
+            if file is None or file.account_id != self.caller.account.id:
                 raise _not_allowed(name, "There is no such file on this server.")
 
     async def _store(self, uploads: dict[str, bytes], job: Job) -> list[StoredFile]:
@@ -155,7 +176,7 @@ class Submission:
             for file_id, data in uploads.items():
                 await files.put(file_id, data)
                 kind = content_type(identify(data))
-                stored.append(StoredFile(file_id, self.account.id, kind, len(data), job.created_at, job.id))
+                stored.append(StoredFile(file_id, job.account_id, kind, len(data), job.created_at, job.id))
         except SafelightError:
             for file in stored:
                 await files.delete(file.id)

@@ -15,7 +15,9 @@ from safelight import examples
 from safelight.callers import Account, Caller
 from safelight.errors import SafelightError
 from safelight.jobs import Job, JobStatus, Json
+from safelight.ledger import Balance
 from safelight.models.base import Model
+from safelight.prices import Price, Quote
 from safelight.schema import OUTPUT_SCHEMA, published_schema
 from safelight.store import Standing
 from safelight.texts import Language
@@ -136,10 +138,17 @@ def timestamp(moment: datetime) -> str:
 # --- Account ------------------------------------------------------------------------------------------
 
 
-def balance_of(account: Account) -> Json:
-    """What the account may spend. Nothing is charged yet, so nobody has a balance."""
-    answer: Json = {"balance_usd": 0, "currency": "USD"}
-    return answer | {"unmetered": True} if account.unmetered else answer
+def balance_of(account: Account, balance: Balance) -> Json:
+    """What the account may spend, and what requests under way hold of it."""
+    if account.unmetered:
+        return {"balance_usd": 0, "currency": "USD", "unmetered": True}
+    return {"balance_usd": float(balance.free), "currency": "USD", "held_usd": float(balance.held)}
+
+
+def quote_of(quote: Quote, account: Account, balance: Balance) -> Json:
+    """What a request would cost. at_most: the outcome decides, up to that."""
+    answer: Json = {"cost": float(quote.cost), "at_most": quote.rate is not None}
+    return answer | balance_of(account, balance)
 
 
 def identity_of(caller: Caller) -> Json:
@@ -151,7 +160,9 @@ def identity_of(caller: Caller) -> Json:
 # --- Catalogue ----------------------------------------------------------------------------------------
 
 
-def catalogue_entry(model: Model, language: Language, weights: str | None, *, include_schema: bool) -> Json:
+def catalogue_entry(
+    model: Model, price: Price, language: Language, weights: str | None, *, include_schema: bool
+) -> Json:
     """One model as the catalogue shows it. weights: what would draw now; None: nothing here can."""
     entry: Json = {
         "model_id": model.id,
@@ -159,9 +170,9 @@ def catalogue_entry(model: Model, language: Language, weights: str | None, *, in
         "description": model.description.within(language),
         "categories": list(model.categories),
         "kind": "model",
-        "base_price_usd": float(model.price),
-        "price_unit": "output",
-        "pricing_note": model.pricing_note.within(language),
+        "base_price_usd": float(price.usd),
+        "price_unit": price.unit.value,
+        "pricing_note": model.note_on(price).within(language),
         "weights": weights,
         "ready": weights is not None,
         "licence": model.licence,

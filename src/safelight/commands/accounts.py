@@ -37,7 +37,7 @@ def list_accounts(as_json: bool) -> None:
         if as_json:
             print_json(found)
         else:
-            print_rows(("ID", "E-MAIL", "METERED", "LIMITS"), map(_row, found))
+            print_rows(("ID", "E-MAIL", "METERED", "BALANCE", "LIMITS"), map(_row, found))
 
 
 @accounts.command()
@@ -51,4 +51,5 @@ def limit(account: str, **wanted: Any) -> None:
 
 def _row(account: Json) -> tuple[object, ...]:
     metered = "no" if account["unmetered"] else "yes"
-    return account["id"], account["email"], metered, limits_text(account["limits"])
+    balance = f"{account['balance_usd']:g}"
+    return account["id"], account["email"], metered, balance, limits_text(account["limits"])

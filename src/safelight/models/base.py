@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, get_args
 from safelight.errors import FieldProblem, InvalidInput, Unavailable
 from safelight.inputs import PIXELS, ModelInput
 from safelight.loras import LoraFile, LoraUse
+from safelight.prices import Price, Quote, Unit, quote
 from safelight.texts import Language, Text
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ MAGIC_PROMPT_PRICE = Decimal("0.0025")
 
 WEIGHTS_SUFFIXES = (".safetensors", ".json", ".txt", ".jinja")
 """What a repository's part is made of: tensors, configurations, tokenizers."""
+
+MAGIC_PROMPT_FIELDS = ("enable_prompt_expansion", "prompt_extend")
+
+LARGEST_AUTO = (1024, 1024)
+"""As many pixels as an output has at most whose size the input images decide."""
 
 NANO_DIR = Path(__file__).parents[1] / "nano"
 """Where the nano weights that ship with Safelight are."""
@@ -149,7 +155,8 @@ class Model:
     description: ClassVar[Text]
     categories: ClassVar[tuple[str, ...]]
     licence: ClassVar[str]
-    price: ClassVar[Decimal] = Decimal(0)
+    price: ClassVar[Price] = Price()
+    """Where the operator sets none."""
     pricing_note: ClassVar[Text] = Text("Free on your own machine.", "자신의 컴퓨터에서는 무료입니다.")
     weights: ClassVar[Weights]
     gpu_memory_gib: ClassVar[float]
@@ -173,10 +180,24 @@ class Model:
         """The size in pixels that a validated input asks for; None: the input images decide."""
         return PIXELS.get(getattr(request, "image_size", ""))
 
-    def cost_of(self, request: Mapping[str, Any]) -> Decimal:
-        """What a settled input costs, in US dollars."""
-        magic = request.get("enable_prompt_expansion") or request.get("prompt_extend")
-        return self.price + (MAGIC_PROMPT_PRICE if magic else 0)
+    def output_count(self, request: Any) -> int:
+        """How many images a validated input asks for, at most."""
+        return 1
+
+    def quote(self, request: Any, price: Price) -> Quote:
+        """What a validated input costs."""
+        size, count = self.output_size(request), self.output_count(request)
+        magic = any(getattr(request, name, False) for name in MAGIC_PROMPT_FIELDS)
+        extra = MAGIC_PROMPT_PRICE if magic else Decimal(0)
+        is_certain = count == 1 and (price.unit is Unit.OUTPUT or size is not None)
+        return quote(price, extra, [size or LARGEST_AUTO] * count, is_certain=is_certain)
+
+    def note_on(self, price: Price) -> Text:
+        """What to know about a price."""
+        if not price.usd:
+            return self.pricing_note
+        magic = any(name in self.Input.model_fields for name in MAGIC_PROMPT_FIELDS)
+        return _priced(price, magic)
 
     def check_installed(self, asked: ModelInput, language: Language = Language.EN) -> None:
         """Judge whether the optional parts that an input needs are here; nano weights alone can lack one.
@@ -200,6 +221,24 @@ class Model:
     def is_ready(cls) -> bool:
         """Whether this installation can run it: it has an engine, and its weights are there."""
         return cls.has_engine() and not cls.weights.missing_nano()
+
+
+_UNITS = {
+    Unit.OUTPUT: Text("image", "이미지당"),
+    Unit.MEGAPIXEL: Text("megapixel", "메가픽셀당"),
+    Unit.SECOND: Text("second of drawing", "그리는 시간 1초당"),
+}
+
+
+def _priced(price: Price, magic: bool) -> Text:
+    unit = _UNITS[price.unit]
+    more = (
+        Text(f", magic prompt {MAGIC_PROMPT_PRICE} more", f", 매직 프롬프트 {MAGIC_PROMPT_PRICE} 추가")
+        if magic
+        else Text("", "")
+    )
+    usd = f"{price.usd.normalize():f}"
+    return Text(f"{usd} credits per {unit.en}{more.en}.", f"{unit.ko} {usd} 크레딧{more.ko}.")
 
 
 def _not_installed(value: str, working: Sequence[str]) -> Text:

@@ -15,11 +15,11 @@ from safelight.web.visit import visit_of
 async def catalogue(request: Request) -> Response:
     """Show the models that fit the search, or all of them."""
     visit = await visit_of(request)
-    known = services(request).catalogue
+    known, price_of = services(request).catalogue, services(request).price_of
     wish = request.query_params
     search, category = wish.get("search", "")[:200], wish.get("category", "")
     cards = [
-        catalogue_entry(model, visit.language, known.weights_of(model), include_schema=False)
+        catalogue_entry(model, price_of(model), visit.language, known.weights_of(model), include_schema=False)
         for model in matching(known, search, category)
     ]
     categories = sorted({name for model in known.all() for name in model.categories})

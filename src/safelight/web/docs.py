@@ -72,8 +72,9 @@ async def markdown(request: Request) -> Response:
 def documentation(visit: Visit, model: Model) -> Documentation:
     """Gather what there is to tell about a model."""
     base = base_url(visit.request)
-    weights = services(visit.request).catalogue.weights_of(model)
-    entry = catalogue_entry(model, visit.language, weights, include_schema=True)
+    known = services(visit.request)
+    weights, price = known.catalogue.weights_of(model), known.price_of(model)
+    entry = catalogue_entry(model, price, visit.language, weights, include_schema=True)
     path = f"/v1/models/{quote(model.id)}"
     body = first_request(model, entry["input_schema"], base)
     return Documentation(

@@ -12,6 +12,7 @@ from safelight.api.wire import balance_of, catalogue_entry
 from safelight.callers import Account
 from safelight.inputs import image_fields
 from safelight.jobs import Json
+from safelight.ledger import Balance
 from safelight.models.base import Model
 from safelight.web import texts
 from safelight.web.first_request import all_requests
@@ -23,18 +24,20 @@ async def playground(request: Request) -> Response:
     """Show a model's playground."""
     visit = await visit_of(request)
     model = services(request).catalogue.get(request.path_params["model_id"])
-    data = playground_data(visit, model)
+    account = visit.account
+    balance = await services(request).ledger.balance(account.id) if account else None
+    data = playground_data(visit, model, balance)
     return render(visit, "playground.html", model=data["model"], data=data)
 
 
-def playground_data(visit: Visit, model: Model) -> Json:
-    """What the playground's script knows before it asks for anything."""
+def playground_data(visit: Visit, model: Model, balance: Balance | None) -> Json:
+    """What the playground's script knows before it asks for anything. balance: of who is logged in."""
     known = services(visit.request).catalogue
-    weights = known.weights_of(model)
+    weights, price = known.weights_of(model), services(visit.request).price_of(model)
     return {
         "language": visit.language.value,
-        "account": account_facts(visit.account) if visit.account else None,
-        "model": catalogue_entry(model, visit.language, weights, include_schema=True),
+        "account": account_facts(visit.account, balance) if visit.account and balance else None,
+        "model": catalogue_entry(model, price, visit.language, weights, include_schema=True),
         "image_fields": image_kinds(model),
         "takers": [
             {"model_id": other.id, "display_name": other.display_name}
@@ -55,6 +58,6 @@ def image_kinds(model: Model) -> dict[str, str]:
     return {name: "mask" if mark.backdrop == "black" else "image" for name, mark in fields.items()}
 
 
-def account_facts(account: Account) -> Json:
+def account_facts(account: Account, balance: Balance) -> Json:
     """Who is logged in, and what there is to spend."""
-    return {"id": account.id, "email": account.email, **balance_of(account)}
+    return {"id": account.id, "email": account.email, **balance_of(account, balance)}
