@@ -10,11 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,14 +23,13 @@ from rich.table import Table
 from safelight.client import APIError, Client, ConnectionFailed, RequestCancelled, RequestFailed
 from safelight.examples import Example
 from safelight.jobs import Json
-from safelight.settings import Settings, local_url, read_settings
+from safelight.settings import Settings, read_settings
 from scripts.examples import body, picture, read_examples
+from scripts.server import server
 from scripts.sheet import Drawn, draw_sheet
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "demo"
-START_S = 60
-STOP_S = 60
 
 console = Console(highlight=False)
 
@@ -45,7 +41,9 @@ def main() -> None:
     OUT.mkdir(exist_ok=True)
     settings = read_settings(data_dir=OUT / ".data", port=_port())
     outcomes: list[Outcome] = []
-    with _server(settings) as url, suppress(KeyboardInterrupt):
+    with ExitStack() as stack, suppress(KeyboardInterrupt):
+        with console.status("Starting the server"):
+            url = stack.enter_context(server(settings, OUT / "server.log"))
         with Client(url, _key(settings)) as client:
             outcomes = _run_examples(client)
         _show(outcomes)
@@ -53,40 +51,7 @@ def main() -> None:
     sys.exit(0 if outcomes and all(outcome.drawn for outcome in outcomes) else 1)
 
 
-# --- The server -----------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _server(settings: Settings) -> Iterator[str]:
-    """A server on this machine, with a data folder of the demo's own; yields its URL once it answers."""
-    url = local_url(settings.host, settings.port)
-    command = [sys.executable, "-m", "safelight", "serve"]
-    flags = ["--data-dir", str(settings.data_dir), "--port", str(settings.port)]
-    with open(OUT / "server.log", "wb") as log:
-        # Out of the terminal's reach: Ctrl-C is for us, and we stop it.
-        process = subprocess.Popen([*command, *flags], stdout=log, stderr=log, start_new_session=True)
-    try:
-        with console.status("Starting the server"):
-            _await_ready(url, process)
-        yield url
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def _await_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    give_up_s = time.monotonic() + START_S
-    with Client(url, "none") as client:
-        while time.monotonic() < give_up_s and process.poll() is None:
-            with suppress(ConnectionFailed, APIError):
-                client.download("/readyz")
-                return
-            time.sleep(0.05)
-    log = (OUT / "server.log").read_text(errors="replace")
-    sys.exit(f"The server did not start; {OUT / 'server.log'} says:\n{log[-2000:]}")
+# --- Where it listens ------------------------------------------------------------------------------------
 
 
 def _port() -> int:

@@ -15,7 +15,7 @@ from safelight.texts import Language
 from safelight.web import texts
 from safelight.web.formats import HTML, MARKDOWN, moment, usd
 from safelight.web.highlight import highlighted
-from safelight.web.static_files import has_static, static_url
+from safelight.web.static_files import has_static, picture_name, static_url
 from safelight.web.visit import LANGUAGE, THEMES, Visit
 
 _POLICY = {
@@ -73,7 +73,12 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.filters["highlighted"] = highlighted
-    made.globals |= {"static": static_url, "has_static": has_static, "version": __version__}
+    made.globals |= {
+        "static": static_url,
+        "has_static": has_static,
+        "picture_name": picture_name,
+        "version": __version__,
+    }
     made.policies["json.dumps_kwargs"] = {"ensure_ascii": False}  # the order of fields is meant
     made.filters["usd"] = usd
     made.filters["moment"] = moment

@@ -68,6 +68,11 @@ def static_url(name: str) -> str:
     return f"/static/{digest()}/{name}"
 
 
+def picture_name(model_id: str) -> str:
+    """Where the example picture of a model is, if it has one."""
+    return f"pictures/{model_id.replace('/', '__')}.webp"
+
+
 def has_static(name: str) -> bool:
     """Whether there is a file of this name."""
     return name in static_files()
