@@ -23,7 +23,13 @@ from tests.browser import (
 
 INPAINTING = "tongyi-mai/z-image/turbo/inpainting/lora"
 PAGES = ("/", "/?search=inpaint", "/?search=zzz", f"/models/{INPAINTING}/api", "/login")
-OWN_PAGES = ("/profile", "/operator", "/operator/accounts", "/operator/accounts/owner")
+OWN_PAGES = (
+    "/profile",
+    "/device?code=ABCD-EFGH",
+    "/operator",
+    "/operator/accounts",
+    "/operator/accounts/owner",
+)
 MISSING_PAGE = "/no-such-page"
 
 
@@ -31,6 +37,11 @@ def login(context: BrowserContext, server: RunningServer, key: str = OWNER_KEY) 
     """Log in without looking."""
     headers = {"origin": server.url}
     context.request.post(f"{server.url}/login", form={"key": key}, headers=headers, max_redirects=0)
+
+
+def in_language(path: str, language: str) -> str:
+    """The page's address in a language."""
+    return f"{path}{'&' if '?' in path else '?'}lang={language}"
 
 
 @pytest.fixture
@@ -60,7 +71,7 @@ def page(watched: Watched) -> Page:
 @pytest.mark.parametrize("path", [*PAGES, MISSING_PAGE])
 def test_every_page_is_sound(watched, page, path, language):
     watched.expected = ["404"] if path == MISSING_PAGE else []
-    page.goto(f"{path}{'&' if '?' in path else '?'}lang={language}")
+    page.goto(in_language(path, language))
     assert axe_violations(page) == []
     assert (left_in_english if language == "ko" else left_in_korean)(page) == []
     assert not is_wider_than_its_window(page)
@@ -71,7 +82,7 @@ def test_every_page_is_sound(watched, page, path, language):
 @pytest.mark.parametrize("path", OWN_PAGES)
 def test_every_page_behind_the_login_is_sound(context, server, page, path, language):
     login(context, server)
-    page.goto(f"{path}?lang={language}")
+    page.goto(in_language(path, language))
     assert axe_violations(page) == []
     assert (left_in_english if language == "ko" else left_in_korean)(page) == []
     assert not is_wider_than_its_window(page)

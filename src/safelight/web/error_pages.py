@@ -23,7 +23,7 @@ async def error_page(request: Request, error: Exception) -> Response | None:
     if not _wants_a_page(request) or isinstance(known, InvalidHeader):
         return None
     if isinstance(known, Unauthorized):
-        query = urlencode({"next": request.url.path})
+        query = urlencode({"next": _address(request)})
         return RedirectResponse(f"/login?{query}", 303, {"cache-control": "no-store"})
     status = known.http_status
     kind = status if status in DESIGNED else 400 if status < 500 else 500
@@ -32,6 +32,11 @@ async def error_page(request: Request, error: Exception) -> Response | None:
     if status == 503:
         response.headers["retry-after"] = str(known.retry_after_s or DEFAULT_RETRY_AFTER_S)
     return response
+
+
+def _address(request: Request) -> str:
+    query = request.url.query
+    return request.url.path + (f"?{query}" if query and request.method == "GET" else "")
 
 
 def _wants_a_page(request: Request) -> bool:

@@ -39,10 +39,16 @@ def anchor(address: str, text: str) -> Markup:
     return Markup('<a href="{}">{}</a>').format(address, text)
 
 
-HTML = {"code": code, "codes": codes, "anchor": anchor}
+def kept(text: str) -> Markup:
+    """A person's or a thing's own name, the same in every language."""
+    return Markup('<span translate="no">{}</span>').format(text)
+
+
+HTML = {"kept": kept, "code": code, "codes": codes, "anchor": anchor}
 """What a template may call."""
 
 MARKDOWN = {
+    "kept": str,
     "code": "`{}`".format,
     "codes": lambda texts: ", ".join(map("`{}`".format, texts)),
     "anchor": lambda address, text: f"[{text}]({address})",

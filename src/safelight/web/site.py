@@ -11,6 +11,7 @@ from safelight.api.app import create_app
 from safelight.api.services import Services
 from safelight.web import (
     catalogue,
+    device,
     docs,
     error_pages,
     login,
@@ -34,6 +35,8 @@ class Site:
         Route("/models/{model_id:path}/api.md", docs.markdown),
         Route("/models/{model_id:path}/api", docs.page),
         Route("/models/{model_id:path}", playground.playground),
+        Route("/device", device.device, methods=["GET"]),
+        Route("/device", device.decide, methods=["POST"]),
         Route("/profile", profile.profile),
         Route("/profile/keys", profile.create_key, methods=["POST"]),
         Route("/profile/keys/{key_id}/revoke", profile.revoke_key, methods=["POST"]),

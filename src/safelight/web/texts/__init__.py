@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 from safelight.texts import Language, Text
-from safelight.web.texts import catalogue, common, docs, errors, limits, login, operator, playground, profile
+from safelight.web.texts import (
+    catalogue,
+    common,
+    device,
+    docs,
+    errors,
+    limits,
+    login,
+    operator,
+    playground,
+    profile,
+)
+
+_PAGES = (
+    catalogue,
+    common,
+    device,
+    docs,
+    errors,
+    limits,
+    login,
+    operator,
+    playground,
+    profile,
+)
 
 ALL: dict[str, Text] = {
-    f"{module.__name__.rpartition('.')[2]}.{key}": text
-    for module in (common, catalogue, docs, errors, limits, login, operator, playground, profile)
-    for key, text in module.TEXTS.items()
+    f"{page.__name__.rpartition('.')[2]}.{key}": text for page in _PAGES for key, text in page.TEXTS.items()
 }
 """Every text by its key: the module's name, a dot, the name in it."""
 
