@@ -74,6 +74,24 @@ def test_an_account_is_made_with_a_first_key_that_works(server, owner):
     assert 'aria-describedby="email-problem"' in wrong.text
 
 
+def test_credits_are_given_taken_back_and_listed(server, owner):
+    def give(amount: str, note: str = "") -> httpx2.Response:
+        return owner.post(f"{ACCOUNT}/credits", data={"amount_usd": amount, "note": note})
+
+    assert give("12.50", "for <March>").headers["location"] == f"{ACCOUNT}#credits"
+    page = owner.get(ACCOUNT).text
+    assert "$12.50" in page
+    assert "for &lt;March&gt;" in page
+    assert "$12.50" in owner.get("/operator/accounts").text
+    give("-2.5")
+    assert "$10.00" in owner.get(ACCOUNT).text
+    for wrong in ("-100", "much", "0", "0.0000001", ""):
+        answer = give(wrong)
+        assert answer.status_code == 422, wrong
+        assert 'aria-describedby="amount-problem"' in answer.text
+    assert "$10.00" in owner.get(ACCOUNT).text
+
+
 def test_limits_are_set_and_lifted(server, owner):
     def limits() -> Limits:
         return server.do(server.services.accounts.get(NEIGHBOUR_ID)).limits

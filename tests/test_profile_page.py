@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import date
+from decimal import Decimal
 
 import httpx2
 import pytest
 
 from safelight.callers import Scope
 from safelight.keys import NewKey
-from tests.api_server import NEIGHBOUR_ID, NEIGHBOUR_KEY, RunningServer
+from safelight.usage import UsageLine
+from safelight.web.money import chart
+from tests.api_server import NEIGHBOUR_ID, NEIGHBOUR_KEY, RunningServer, running_server
 
 
 @pytest.fixture
@@ -83,3 +87,55 @@ def test_a_session_may_what_its_key_may(server):
         visitor.post("/login", data={"key": token})
         assert "may not manage keys" in visitor.get("/profile").text
         assert create(visitor).status_code == 403
+
+
+# --- Money ----------------------------------------------------------------------------------------------
+
+
+def test_the_profile_tells_balance_usage_and_what_was_charged(tmp_path):
+    prices = '{"default": {"usd": 0.5}}'
+    with running_server(tmp_path, pricing=prices) as server:
+        services = server.services
+        server.do(services.ledger.grant(NEIGHBOUR_ID, Decimal("2.00"), "a gift"))
+        with server.client(NEIGHBOUR_KEY) as program:
+            done, failed = server.submit(program), server.submit(program)
+        server.finish(server.claim(done))
+        server.fail(server.claim(failed), "corrupt_image", "damaged")
+        headers = {"accept": "text/html", "origin": server.url}
+        with httpx2.Client(base_url=server.url, headers=headers, timeout=60) as visitor:
+            visitor.post("/login", data={"key": NEIGHBOUR_KEY})
+            page = visitor.get("/profile").text
+            server.do(services.ledger.grant(NEIGHBOUR_ID, Decimal("-1.50")))
+            spent = visitor.get("/profile").text
+            card = visitor.get("/?search=album").text
+    for told in ("$1.50", "a gift", "Charged", "Released", "−$0.50", done, failed):
+        assert told in page, told
+    assert "2 requests from" in page
+    assert "There are no credits left" not in page
+    assert "There are no credits left" in spent
+    assert "$0.50 per output" in card
+
+
+def test_older_entries_are_a_page_away(server, visitor):
+    for number in range(25):
+        server.do(server.services.ledger.grant(NEIGHBOUR_ID, Decimal(1), f"grant {number}."))
+    first = visitor.get("/profile").text
+    older = visitor.get(re.search(r"/profile\?before=\d+", first)[0]).text
+    for number in range(25):
+        assert (f"grant {number}." in first) != (f"grant {number}." in older), number
+    assert visitor.get("/profile?before=x").status_code == 200
+
+
+def test_the_chart_has_a_bar_for_every_day():
+    today = date(2026, 3, 1)
+    lines = [
+        UsageLine("2026-03-01", None, None, "a/model", 3, 2, Decimal("0.03")),
+        UsageLine("2026-03-01", "key", "website", "b/model", 4, 4, Decimal("0.04")),
+        UsageLine("2026-02-28", None, None, "a/model", 1, 0, Decimal(0)),
+    ]
+    drawn = chart(lines, today)
+    assert [bar.requests for bar in drawn.bars[-3:]] == [0, 1, 7]
+    assert len(drawn.bars) == 30
+    assert (drawn.highest, drawn.requests, drawn.usd) == (10, 8, Decimal("0.07"))
+    assert drawn.bars[-1].height == 0.7 * drawn.height == drawn.height - drawn.bars[-1].top
+    assert chart([], today).highest == 1

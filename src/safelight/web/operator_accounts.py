@@ -8,12 +8,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from safelight.accounts import FIRST_KEY
-from safelight.api.forms import AccountForm, LimitsForm
+from safelight.api.forms import AccountForm, GrantForm, LimitsForm
 from safelight.api.services import services
 from safelight.callers import Limits
-from safelight.errors import InvalidInput
+from safelight.errors import InsufficientCredits, InvalidInput
+from safelight.ledger import Balance
 from safelight.web.forms import Form, problems_of, read_form
 from safelight.web.key_forms import MadeKey, keys_context, make_key
+from safelight.web.money import money_context
 from safelight.web.rendering import render
 from safelight.web.visit import Visit, operator_visit
 
@@ -52,9 +54,26 @@ async def set_limits(request: Request) -> Response:
     try:
         wanted = LimitsForm.parse({name: form.number(name) for name in LIMITS}, visit.language)
     except InvalidInput as error:
-        return await _one(visit, _account_id(request), 422, problems=problems_of(error), filled=form)
+        return await _one(visit, _account_id(request), 422, problems=problems_of(error), limits_filled=form)
     await services(request).accounts.set_limits(_account_id(request), wanted.limits())
     return RedirectResponse(f"/operator/accounts/{_account_id(request)}#limits", 303)
+
+
+async def give_credits(request: Request) -> Response:
+    """Give an account credits, or take some back."""
+    visit = await operator_visit(request)
+    form = await read_form(request)
+    account_id = _account_id(request)
+    try:
+        wanted = GrantForm.parse(
+            {"amount_usd": form.number("amount_usd"), "note": form.first("note")}, visit.language
+        )
+        await services(request).ledger.grant(account_id, wanted.amount_usd, wanted.note)
+    except (InvalidInput, InsufficientCredits) as error:
+        problems = problems_of(error)
+        told = {"amount_usd": problems.get("amount_usd") or next(iter(problems.values()))}
+        return await _one(visit, account_id, 422, problems=told, filled=form)
+    return RedirectResponse(f"/operator/accounts/{account_id}#credits", 303)
 
 
 async def create_key(request: Request) -> Response:
@@ -76,7 +95,9 @@ async def revoke_key(request: Request) -> Response:
 async def _list(visit: Visit, status_code: int = 200, **context: Any) -> Response:
     found = await services(visit.request).accounts.all()
     nothing: dict[str, Any] = {"problems": {}, "filled": Form({})}
-    return render(visit, "accounts.html", status_code, accounts=found, **{**nothing, **context})
+    balances = await services(visit.request).ledger.balances()
+    shown = {"accounts": found, "balances": balances, "nothing_free": Balance()}
+    return render(visit, "accounts.html", status_code, **shown, **{**nothing, **context})
 
 
 async def _one(
@@ -85,7 +106,7 @@ async def _one(
     found = await services(visit.request).accounts.get(account_id)
     address = f"/operator/accounts/{found.id}"
     limits = {name: [str(value)] for name, value in vars(found.limits).items() if value is not None}
-    nothing: dict[str, Any] = {"problems": {}, "filled": Form(limits)}
+    nothing: dict[str, Any] = {"problems": {}, "filled": Form({}), "limits_filled": Form(limits)}
     keys = await keys_context(visit.request, found.id, made or MadeKey(), f"{address}/keys")
     return render(
         visit,
@@ -95,6 +116,9 @@ async def _one(
         address=address,
         limit_names=LIMITS,
         may_manage=True,
+        money_of=found,
+        money_form=f"{address}/credits",
+        **await money_context(visit.request, found),
         **{**nothing, **context},
         **keys,
     )

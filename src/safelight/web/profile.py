@@ -9,6 +9,7 @@ from safelight.api.services import services
 from safelight.callers import Account, Scope
 from safelight.web.forms import read_form
 from safelight.web.key_forms import MadeKey, keys_context, make_key
+from safelight.web.money import money_context
 from safelight.web.rendering import render
 from safelight.web.visit import Visit, own_visit
 
@@ -42,5 +43,8 @@ async def _shown(
         "profile.html",
         status_code,
         may_manage=visit.may(Scope.ADMIN),
+        money_of=account,
+        money_form=None,
+        **await money_context(visit.request, account),
         **await keys_context(visit.request, account.id, made or MadeKey(), "/profile/keys"),
     )

@@ -45,6 +45,7 @@ class Site:
         Route("/operator/accounts", operator_accounts.create_account, methods=["POST"]),
         Route("/operator/accounts/{account_id}", operator_accounts.account, methods=["GET"]),
         Route("/operator/accounts/{account_id}/limits", operator_accounts.set_limits, methods=["POST"]),
+        Route("/operator/accounts/{account_id}/credits", operator_accounts.give_credits, methods=["POST"]),
         Route("/operator/accounts/{account_id}/keys", operator_accounts.create_key, methods=["POST"]),
         Route(
             "/operator/accounts/{account_id}/keys/{key_id}/revoke",

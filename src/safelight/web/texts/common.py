@@ -27,5 +27,7 @@ TEXTS = {
     "weights_real": Text("real weights", "정식 가중치"),
     "weights_other": Text("drawn by {name}", "{name}에서 생성"),
     "free": Text("Free here", "무료"),
-    "price": Text("{amount} per output", "출력당 {amount}"),
+    "price_output": Text("{amount} per output", "출력당 {amount}"),
+    "price_megapixel": Text("{amount} per megapixel", "메가픽셀당 {amount}"),
+    "price_second": Text("{amount} per second", "초당 {amount}"),
 }

@@ -10,6 +10,10 @@ TEXTS = {
         "How much the account may do. What is left empty is unlimited.",
         "이 계정이 사용할 수 있는 최대량입니다. 비워 두면 제한이 없습니다.",
     ),
+    "own_about": Text(
+        "How much this account may do; the operator of the server sets it.",
+        "이 계정이 사용할 수 있는 최대량이며, 서버 운영자가 정합니다.",
+    ),
     "requests_per_minute": Text("Requests per minute", "분당 요청 수"),
     "queued_jobs": Text("Requests in the queue", "대기열에 둘 수 있는 요청 수"),
     "running_jobs": Text("Requests at once", "동시에 진행되는 요청 수"),
