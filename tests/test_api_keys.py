@@ -149,3 +149,30 @@ def test_an_address_that_is_none_is_refused_in_korean(client):
 def test_the_first_key_may_do_everything(server):
     with server.client(OWNER_KEY) as owner:
         assert owner.get("/v1/keys").json()["keys"][0]["scopes"] == ["submit", "read", "admin"]
+
+
+def test_requests_per_minute_are_counted_and_told(server, client):
+    token = make(client, requests_per_minute=2)["key"]
+    with server.client(token) as limited:
+        for left in ("1", "0"):
+            answer = limited.post("/v1/models/test/instant", json={})
+            assert answer.status_code == 200
+            assert answer.headers["x-ratelimit-limit"] == "2"
+            assert answer.headers["x-ratelimit-remaining"] == left
+            assert 0 < int(answer.headers["x-ratelimit-reset"]) <= 60
+        answer = limited.post("/v1/models/test/instant", json={})
+        assert "may submit 2 requests in a minute" in refused(answer, 429, "rate_limited")["message"]
+        assert 0 < int(answer.headers["retry-after"]) <= 60
+        assert answer.headers["x-ratelimit-remaining"] == "0"
+        assert limited.get("/v1/balance").status_code == 200
+    unlimited = client.post("/v1/models/test/instant", json={})
+    assert not [name for name in unlimited.headers if name.startswith("x-ratelimit")]
+
+
+def test_a_full_queue_is_told_with_when_to_come_back(server, client):
+    token = make(client, queued_jobs=1)["key"]
+    with server.client(token) as limited:
+        assert limited.post("/v1/models/test/instant", json={}).status_code == 200
+        answer = limited.post("/v1/models/test/instant", json={})
+        assert "may have 1 requests in the queue" in refused(answer, 429, "rate_limited")["message"]
+        assert answer.headers["retry-after"] == "5"

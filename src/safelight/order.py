@@ -11,6 +11,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
+from safelight.running_limits import may_run
 from safelight.tables import IN_QUEUE, jobs
 
 AHEAD = 8
@@ -61,7 +62,8 @@ def _oldest_preferred(models: int, turn: _Where) -> _Seqs:
 
 
 def _by_turns(*which: _Where) -> _Seqs:
-    return sa.select(_queued.c.seq).where(IN_QUEUE, *which).order_by(_queued.c.account_id, _queued.c.seq)
+    waiting = sa.select(_queued.c.seq).where(IN_QUEUE, *which, may_run(_queued))
+    return waiting.order_by(_queued.c.account_id, _queued.c.seq)
 
 
 # --- How many go before a job ---

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam
 
 from safelight import order
 from safelight.jobs import MAX_ATTEMPTS, JobStatus
+from safelight.running_limits import holds_back
 from safelight.statements import Statement
 from safelight.tables import IN_PROGRESS, IN_QUEUE, JsonText, Usd, UtcDateTime, files, jobs
 
@@ -100,14 +101,14 @@ COMPLETE = Statement(
         report=bindparam("how", type_=JsonText),
         finished_at=_now,
     )
-    .returning(jobs.c.status)
+    .returning(jobs.c.status, holds_back())
 )
 
 FAIL = Statement(
     sa.update(jobs)
     .where(_ours)
     .values(status=JobStatus.FAILED, cost=_FREE, error=_why, preview=sa.null(), finished_at=_now)
-    .returning(jobs.c.status)
+    .returning(jobs.c.status, holds_back())
 )
 
 _fresh = dict.fromkeys(("worker_id", "started_at", "progress_step", "progress_steps", "preview"))
@@ -128,7 +129,7 @@ _lost = (
         finished_at=sa.case((_spent, _now), else_=sa.null()),
         **{name: sa.case((_spent, jobs.c[name]), else_=sa.null()) for name in _fresh},
     )
-    .returning(jobs.c.status)
+    .returning(jobs.c.status, holds_back())
 )
 LOSE_OWN = Statement(_lost.where(_ours))
 LOSE_SILENT = Statement(_lost.where(_this_attempt, jobs.c.heartbeats == bindparam("seen_heartbeats")))

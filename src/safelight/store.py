@@ -125,12 +125,12 @@ class Store:
         result = {"shown": [vars(output) for output in shown], "how": vars(report)}
         due = cost_of(job, shown, report)
         guard = Call(queries.COMPLETE, {**_held(job), **result, "due": due, "now": _now()})
-        return await self._database.change(guard, *map(_recorded, outputs), *_settled(job)) is not None
+        return await self._end(guard, *map(_recorded, outputs), *_settled(job))
 
     async def fail(self, job: Job, error: JobError) -> bool:
         """End a job badly. False: it is no longer ours."""
         values = {**_held(job), "why": vars(error), "now": _now()}
-        return await self._database.change(Call(queries.FAIL, values), *_settled(job)) is not None
+        return await self._end(Call(queries.FAIL, values), *_settled(job))
 
     async def release(self, job: Job) -> bool:
         """Put a job back without spending the attempt: the worker drains. False: it is no longer ours."""
@@ -161,9 +161,15 @@ class Store:
             return Lease.LOST
         return Lease.CANCEL_REQUESTED if row.cancel_requested else Lease.HELD
 
+    async def _end(self, guard: Call, *more: Call) -> bool:
+        row = await self._database.change(guard, *more)
+        if row and row.holds_back:
+            await self._wake.notify()
+        return row is not None
+
     async def _put_back(self, call: Call, *settlement: Call) -> JobStatus | None:
         row = await self._database.change(call, *settlement)
-        if row and row.status == JobStatus.IN_QUEUE:
+        if row and (row.status == JobStatus.IN_QUEUE or row.holds_back):
             await self._wake.notify()
         return JobStatus(row.status) if row else None
 

@@ -44,8 +44,9 @@ class JsonBytes(Response):
             self.raw_headers += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        """Send the answer, with the headers on limits that the request has met."""
+        headers = self.raw_headers + scope.get("limit_headers", [])
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 
 

@@ -10,7 +10,7 @@ from safelight.api.answers import json_answer
 from safelight.api.body import read_json_body
 from safelight.api.documentation import BODY, LANG, documented, in_path, in_query
 from safelight.api.parameters import flag, whole_number
-from safelight.api.services import base_url, caller, language, request_base_url, services
+from safelight.api.services import base_url, caller, count_submission, language, request_base_url, services
 from safelight.api.shapes import CataloguePage, Categories, Entry, Quoted, Submitted
 from safelight.api.submission import Submission
 from safelight.api.wire import catalogue_entry, catalogue_page, quote_of, submitted
@@ -45,6 +45,7 @@ async def quote(request: Request) -> Response:
 async def submit(request: Request) -> Response:
     """Submit a request; the body is the model's input itself."""
     submission = _submission(request)
+    count_submission(request)
     job = await submission.accept(await read_json_body(request))
     return json_answer(submitted(job, base_url(request)))
 

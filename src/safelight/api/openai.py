@@ -17,7 +17,7 @@ from safelight.api.body import read_body, read_json_body
 from safelight.api.documentation import documented, in_body
 from safelight.api.openai_mapping import inputs_for, model_for
 from safelight.api.openai_request import Asked, read_edit, read_generation
-from safelight.api.services import base_url, caller, language, request_base_url, services
+from safelight.api.services import base_url, caller, count_submission, language, request_base_url, services
 from safelight.api.shapes import OpenAIImages
 from safelight.api.submission import Submission
 from safelight.api.wire import output_urls, to_bytes
@@ -63,6 +63,7 @@ async def _answer(request: Request, asked: Asked) -> Response:
     jobs: list[Job] = []
     try:
         for value in inputs_for(asked, model):
+            count_submission(request)
             body = await asyncio.to_thread(_as_body, value)
             jobs.append(await submission.accept(body))
         ended = await _all_ended(request, jobs)

@@ -15,6 +15,7 @@ from safelight.attendance import Attendance
 from safelight.callers import Account, Caller
 from safelight.database import Database
 from safelight.device_logins import DeviceLogins
+from safelight.errors import RateLimited
 from safelight.fetch import Fetcher
 from safelight.figures import Figures
 from safelight.files import FileStore, LocalFiles
@@ -24,6 +25,7 @@ from safelight.models import Catalogue, load_catalogue
 from safelight.models.base import Model
 from safelight.operations import Operations
 from safelight.prices import Price
+from safelight.rates import Rates, tightest
 from safelight.sessions import Sessions
 from safelight.settings import Settings
 from safelight.store import Store
@@ -48,6 +50,7 @@ class Services:
     device_logins: DeviceLogins
     ledger: Ledger
     usage: Usage
+    rates: Rates
     files: FileStore
     fetcher: Fetcher
     catalogue: Catalogue
@@ -85,6 +88,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             device_logins=DeviceLogins(database),
             ledger=Ledger(database),
             usage=Usage(database),
+            rates=Rates(),
             files=files,
             fetcher=Fetcher(settings.fetch_allow),
             catalogue=catalogue,
@@ -100,6 +104,23 @@ def services(request: Request) -> Services:
 def caller(request: Request) -> Caller:
     """Who is asking; `Guards` has put it there."""
     return cast(Caller, request.scope["caller"])
+
+
+def count_submission(request: Request) -> None:
+    """Count one within the caller's requests per minute, and let the answer tell. Raises RateLimited."""
+    rates, who = services(request).rates, caller(request)
+    try:
+        windows = rates.count(who)
+    except RateLimited:
+        windows = rates.windows(who)
+        raise
+    finally:
+        window = tightest(windows)
+        if window:
+            told = {"limit": window.limit, "remaining": window.remaining, "reset": window.reset_s}
+            request.scope["limit_headers"] = [
+                (f"x-ratelimit-{name}".encode(), str(value).encode()) for name, value in told.items()
+            ]
 
 
 def account(request: Request) -> Account:

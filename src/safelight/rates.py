@@ -1,0 +1,83 @@
+"""How many requests an account or a key may submit in any minute.
+
+Counted in this process, by a clock that only moves forward: when the machine's time is set, nobody is
+refused for it, and a restart forgets. A server of several API processes counts in each of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from safelight.callers import Caller
+from safelight.errors import RateLimited
+
+MINUTE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is left of a limit. reset_s: seconds until all of it is there again."""
+
+    limit: int
+    remaining: int
+    reset_s: int
+
+
+class Rates:
+    """The submissions of the last minute, by account and by key."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._times: dict[str, deque[float]] = {}
+
+    def windows(self, caller: Caller) -> list[Window]:
+        """What is left to a caller, of each limit that it has."""
+        now = self._clock()
+        return [_window(self._recent(name, now), most, now) for name, most in _limits(caller)]
+
+    def count(self, caller: Caller) -> list[Window]:
+        """Count a submission. Returns what is left after it. Raises RateLimited, and then counts nothing."""
+        now = self._clock()
+        limits = _limits(caller)
+        recent = [self._recent(name, now) for name, _ in limits]
+        for (name, most), times in zip(limits, recent, strict=True):
+            if len(times) >= most:
+                raise _too_many(name, most, times[len(times) - most] + MINUTE_S - now)
+        for times in recent:
+            times.append(now)
+        return [_window(times, most, now) for (_, most), times in zip(limits, recent, strict=True)]
+
+    def _recent(self, name: str, now: float) -> deque[float]:
+        times = self._times.setdefault(name, deque())
+        while times and times[0] <= now - MINUTE_S:
+            times.popleft()
+        return times
+
+
+def tightest(windows: Sequence[Window]) -> Window | None:
+    """The window with the least left; None: there is no limit."""
+    return min(windows, key=lambda window: window.remaining, default=None)
+
+
+def _limits(caller: Caller) -> list[tuple[str, int]]:
+    account, key = caller.account.limits.requests_per_minute, caller.limits.requests_per_minute
+    limits = [] if account is None else [(f"account {caller.account.id}", account)]
+    if key is not None and caller.key_id is not None:
+        limits.append((f"key {caller.key_id}", key))
+    return limits
+
+
+def _window(times: Sequence[float], most: int, now: float) -> Window:
+    reset_s = ceil(times[-1] + MINUTE_S - now) if times else 0
+    return Window(most, max(0, most - len(times)), reset_s)
+
+
+def _too_many(name: str, most: int, wait_s: float) -> RateLimited:
+    whose = name.split()[0]
+    return RateLimited(
+        f"This {whose} may submit {most} requests in a minute, and has.", retry_after_s=max(1, ceil(wait_s))
+    )
