@@ -45,7 +45,7 @@ def watched(context: BrowserContext):
         yield opened
 
 
-TEMP = ["/quote", "/v1/files"]
+TEMP = ["/v1/files"]
 
 
 @pytest.fixture

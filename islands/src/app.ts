@@ -37,6 +37,9 @@ export class App {
     this.form = new Form(page);
     this.history = new History(page.model.model_id);
     this.price = new Price(page, this.form);
+    effect(() => {
+      if (this.job.value?.result.value) this.price.again();
+    });
     void this.open();
   }
 

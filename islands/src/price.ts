@@ -1,33 +1,32 @@
 /** What the request would cost, asked of the server for exactly this body. */
 import { effect, signal } from "@preact/signals";
 
-import { call, Refusal } from "./api";
+import { call, Offline, Refusal } from "./api";
 import type { Form } from "./form/state";
+import type { JsonObject } from "./json";
 import type { Page } from "./page";
 
 export interface Quote {
   cost: number;
+  /** What comes out decides, up to the cost. */
+  at_most: boolean;
   balance_usd: number;
 }
 
 const PAUSE_MS = 400;
+/** Stands for a mask that is still being painted: what is repainted changes no price. */
+const ANY_MASK = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQAY3Y2wAAAAAElFTkSuQmCC";
 
 export class Price {
   readonly quote = signal<Quote | null>(null);
-  private isOffered = true;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private asking: AbortController | undefined;
 
   constructor(
     private readonly page: Page,
-    form: Form,
+    private readonly form: Form,
   ) {
-    effect(() => {
-      const body = form.body.value;
-      const isWhole = !Object.keys(form.problems.value).length;
-      clearTimeout(this.timer);
-      if (isWhole && page.account) this.timer = setTimeout(() => void this.ask(body), PAUSE_MS);
-    });
+    effect(() => this.askSoon(form.body.value, Object.keys(form.problems.value).length === 0));
   }
 
   get coversIt(): boolean {
@@ -35,15 +34,30 @@ export class Price {
     return !quote || this.page.account?.unmetered === true || quote.balance_usd >= quote.cost;
   }
 
-  private async ask(json: Form["body"]["value"]): Promise<void> {
-    if (!this.isOffered) return;
+  /** Ask again: something was charged. */
+  again(): void {
+    this.askSoon(this.form.body.peek(), Object.keys(this.form.problems.peek()).length === 0);
+  }
+
+  private askSoon(body: JsonObject, isWhole: boolean): void {
+    clearTimeout(this.timer);
+    const asked = { ...body };
+    const { mask } = this.form;
+    if (mask && !asked[mask.name]) asked[mask.name] = ANY_MASK;
+    const isHere = this.form.fields.every((field) => field.kind !== "image" || !field.required || asked[field.name]);
+    if (!isWhole || !isHere || !this.page.account || !this.page.model.ready) return;
+    this.timer = setTimeout(() => void this.ask(asked), PAUSE_MS);
+  }
+
+  private async ask(json: JsonObject): Promise<void> {
     this.asking?.abort();
     this.asking = new AbortController();
     const { signal } = this.asking;
     try {
       this.quote.value = await call<Quote>(`/v1/models/${this.page.model.model_id}/quote`, { json, signal });
     } catch (error) {
-      if (error instanceof Refusal && error.status === 404) this.isOffered = false;
+      // What does not fit is said when it is run; until then the last price stands.
+      if (!(error instanceof Refusal || error instanceof Offline || signal.aborted)) throw error;
     }
   }
 }

@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { App } from "../app";
 import { Code } from "../code";
 import { Icon } from "../icons";
-import type { Json, JsonObject } from "../json";
+import type { Json } from "../json";
 import { say } from "../page";
 import { usd } from "../price";
 import { isPicture } from "../values";
@@ -89,21 +89,20 @@ function MaskField({ form, field }: FieldProps) {
 
 /** The form as code. What is still only here goes to the server first: the code names it. */
 function FormCode({ app }: { app: App }) {
-  const body = useSignal<JsonObject | null>(null);
+  const { form, page } = app;
   const problem = useSignal("");
   const isOpen = useSignal(false);
-  const current = app.form.body.value;
+  const isWhole = form.isSettled.value;
   useEffect(() => {
-    if (!isOpen.value) return;
-    body.value = current;
+    if (!isOpen.value || isWhole || !page.account) return;
     const timer = setTimeout(() => {
-      app.form.settle().then(
+      form.settle().then(
         () => (problem.value = ""),
         (error: Error) => (problem.value = error.message),
       );
-    }, 400);
+    }, SETTLE_MS);
     return () => clearTimeout(timer);
-  }, [current, isOpen.value]);
+  }, [form.body.value, isOpen.value, isWhole]);
   return (
     <details
       class="form-code"
@@ -115,11 +114,14 @@ function FormCode({ app }: { app: App }) {
         <Icon name="code" />
         {say("as_code")}
       </summary>
-      {problem.value && <p class="problem">{problem.value}</p>}
-      {isOpen.value && <Code page={app.page} body={body.value ?? current} />}
+      {isOpen.value && (isWhole || !page.account) && <Code page={page} body={form.body.value} />}
+      {isOpen.value && !isWhole && <p class={problem.value ? "problem" : "small"}>{problem.value || say("code_waits")}</p>}
     </details>
   );
 }
+
+/** A stroke of the brush is often followed by another. */
+const SETTLE_MS = 300;
 
 function RunBar({ app }: { app: App }) {
   const { page, price } = app;
@@ -142,7 +144,7 @@ function RunBar({ app }: { app: App }) {
       <div class="run-row">
         {quote && (
           <p class="price">
-            <span class="small">{say("price")}</span>
+            <span class="small">{quote.at_most ? say("price_at_most") : say("price")}</span>
             <strong>{usd(quote.cost)}</strong>
             {page.account?.unmetered && quote.cost > 0 && <span class="small">{say("not_charged_here")}</span>}
           </p>

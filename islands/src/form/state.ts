@@ -23,6 +23,8 @@ export class Form {
   readonly picture: Field | undefined;
   readonly problems: ReadonlySignal<Problems>;
   readonly body: ReadonlySignal<JsonObject>;
+  /** Whether every picture is on the server, so that the body is what will be sent. */
+  readonly isSettled: ReadonlySignal<boolean>;
   private readonly isKnown: boolean;
   private readonly files = new Map<string, Blob>();
   private readonly uploads = new Map<string, Promise<string>>();
@@ -35,6 +37,9 @@ export class Form {
     this.picture = this.fields.find((field) => field.kind === "image" || field.kind === "images");
     this.problems = computed(() => problemsOf(this.fields, this.all()));
     this.body = computed(() => bodyOf(this.fields, this.all()));
+    this.isSettled = computed(() =>
+      this.fields.every((field) => picturesOf(this.value(field)).every((picture) => picture.address || picture.problem)),
+    );
     effect(() => this.takePainting());
   }
 
