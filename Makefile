@@ -11,7 +11,7 @@ CONSTRAINTS := --constraint constraints-cpu.txt
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test serve demo evaluate benchmarks islands format clean
+.PHONY: help setup check test proofs serve demo evaluate benchmarks islands format clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ check: setup ## Lint, types, import contracts, and whether the islands are built
 
 test: setup ## Run every test
 	$(BIN)/python -m pytest
+
+proofs: setup ## Run the proofs of what must never happen, at length (an hour)
+	PROOFS=1 $(BIN)/python -m pytest -m proof
 
 serve: setup ## Start the server
 	$(BIN)/safelight serve

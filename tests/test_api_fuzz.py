@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from urllib.parse import quote_from_bytes
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.proofs import count
 
 PARTS = [
     "v1",
@@ -21,6 +24,7 @@ PARTS = [
     "v2",
     "api",
 ]
+PARTS += ["cli-auth", "start", "poll", "approve", "keys", "admin", "accounts", "metrics"]
 PARTS += ["auth", "me", "files", "healthz", "test", "instant", "echo", "album", "aidc-ai", "ovis-image"]
 PARTS += ["A" * 22, "A" * 22 + ".png", "..", "", "%2e%2e", "%00", "%ff", "*", ";", "lora"]
 FIELDS = ["prompt", "seed", "num_inference_steps", "output_format", "image_url", "image_urls", "loras", "x"]
@@ -55,10 +59,24 @@ def harmless(answer):
     if answer.status_code >= 400:
         assert len(answer.content) <= 4096
     if "error_code" in answer.text[:20]:
-        assert answer.json()["error_code"] // 1000 in {400, 401, 404, 405, 413, 415, 422, 503}
+        assert answer.json()["error_code"] // 1000 in {
+            400,
+            401,
+            403,
+            404,
+            405,
+            409,
+            410,
+            413,
+            415,
+            422,
+            429,
+            503,
+        }
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.proof
+@settings(max_examples=count(100, 5000), deadline=None)
 @given(st.sampled_from(["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"]), paths, queries, headers)
 def test_any_address(server, method, path, query, head):
     with server.client() as client:
@@ -67,7 +85,8 @@ def test_any_address(server, method, path, query, head):
         )
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.proof
+@settings(max_examples=count(100, 5000), deadline=None)
 @given(
     st.sampled_from(
         ["test/instant", "test/album", "aidc-ai/ovis-image", "tongyi-mai/z-image/turbo/inpainting/lora"]

@@ -141,6 +141,7 @@ async def flood(database: Database) -> None:
     await database.write(lambda connection: connection.exec_driver_sql(FLOOD))
 
 
+@pytest.mark.proof
 async def test_every_account_advances_behind_a_flood(queue, database):
     await flood(database)
     ends, owners = ["job-9999", "job-9909"], [NAMES[-1], NAMES[0]]

@@ -170,6 +170,12 @@ class Shown:
     validations: tuple[Validation, ...]
     limits: Mapping[str, float]
 
+    def __call__(self, schema: Json) -> None:
+        """Put the English words into the field's JSON schema, which the OpenAPI document shows."""
+        schema["title"] = self.title.en
+        if self.description.en:
+            schema["description"] = self.description.en
+
 
 def field(
     title: Text,
@@ -189,10 +195,9 @@ def field(
     constraints: pydantic's `ge`, `le`, `min_length`, `max_length`; they are published.
     """
     shown = Shown(title, description, example, format, validations, constraints)
-    extra: Any = {"shown": shown}
     if optional_list:
-        return Field(default_factory=list, json_schema_extra=extra, **constraints)
-    return Field(default, json_schema_extra=extra, **constraints)
+        return Field(default_factory=list, json_schema_extra=shown, **constraints)
+    return Field(default, json_schema_extra=shown, **constraints)
 
 
 class LoraRef(ModelInput):
@@ -280,8 +285,8 @@ def image_fields(input_class: type[ModelInput]) -> Mapping[str, ImageReference]:
 
 def image_rules(input_class: type[ModelInput], name: str) -> tuple[Validation, ...]:
     """The rules that a field publishes for its images."""
-    extra: Any = input_class.model_fields[name].json_schema_extra
-    rules: tuple[Validation, ...] = extra["shown"].validations
+    shown: Any = input_class.model_fields[name].json_schema_extra
+    rules: tuple[Validation, ...] = shown.validations
     return rules
 
 

@@ -50,7 +50,7 @@ def published_schema(input_class: type[ModelInput], language: Language = Languag
 
 
 def _property(info: FieldInfo, language: Language) -> Json:
-    shown: Shown = info.json_schema_extra["shown"]  # type: ignore[index,assignment]
+    shown: Shown = info.json_schema_extra  # type: ignore[assignment]
     annotation = _without_none(info.annotation)
     schema: Json = {
         "title": shown.title.within(language),

@@ -27,8 +27,8 @@ from safelight.api import (
     requests,
 )
 from safelight.api.answers import ErrorAnswers
-from safelight.api.documentation import BEARER
 from safelight.api.guards import Guards
+from safelight.api.openapi import complete
 from safelight.api.services import Services
 from safelight.jobs import Json
 
@@ -104,10 +104,8 @@ class Api(FastAPI):
         await self.entrance(scope, receive, send)
 
     def openapi(self) -> Json:
-        """Describe every route, and the bearer scheme that most of them refer to."""
-        document = super().openapi()
-        document["components"]["securitySchemes"] = BEARER
-        return document
+        """Describe every route and every model."""
+        return complete(super().openapi(), self.services.catalogue.all())
 
 
 class _Plain:

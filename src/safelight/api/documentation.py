@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
+from starlette.responses import Response
 
 from safelight.api.shapes import ErrorBody
 from safelight.jobs import Json
@@ -27,16 +29,34 @@ def documented(
     body: Json | None = None,
     needs_key: bool = True,
 ) -> dict[str, Any]:
-    """The documentation of a route that answers with this shape."""
+    """The documentation of a route that answers with this shape, or with `Content`."""
     extra: Json = {"security": [{"bearer": []}] if needs_key else [], "parameters": list(parameters)}
     if body:
         extra["requestBody"] = body
-    return {
-        "tags": [tag],
-        "status_code": status_code,
-        "responses": {status_code: {"model": shape}, "default": {"model": ErrorBody}},
-        "openapi_extra": extra,
-    }
+    told: dict[str, Any] = {"tags": [tag], "status_code": status_code, "openapi_extra": extra}
+    good: Json = {"model": shape}
+    if isinstance(shape, Content):
+        good = {"content": {kind: {"schema": shape.schema} for kind in shape.media_types}}
+        told["response_class"] = Response  # of no media type: otherwise FastAPI adds JSON
+    return told | {"responses": {status_code: good, "default": {"model": ErrorBody}}}
+
+
+@dataclass(frozen=True)
+class Content:
+    """An answer that is no JSON."""
+
+    media_types: tuple[str, ...]
+    format: str = ""
+
+    @property
+    def schema(self) -> Json:
+        """What OpenAPI calls such content."""
+        return {"type": "string"} | ({"format": self.format} if self.format else {})
+
+
+IMAGES = Content(("image/png", "image/jpeg", "image/webp"), "binary")
+EVENTS = Content(("text/event-stream",))
+TEXT = Content(("text/plain",))
 
 
 def in_body(properties: Json, required: tuple[str, ...], media_type: str = "application/json") -> Json:

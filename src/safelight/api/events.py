@@ -15,7 +15,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from safelight.api.documentation import documented, in_path
+from safelight.api.documentation import EVENTS, documented, in_path
 from safelight.api.requests import UNKNOWN, request_id_of
 from safelight.api.services import account, base_url, services
 from safelight.api.wire import result_of, status_of, to_bytes
@@ -58,7 +58,7 @@ class Known:
         return f"{self.attempt}.{self.status}.{'-' if self.step is None else self.step}"
 
 
-@router.get("/v1/requests/{request_id}/events", **documented(str, "requests", in_path("request_id")))
+@router.get("/v1/requests/{request_id}/events", **documented(EVENTS, "requests", in_path("request_id")))
 async def events(request: Request) -> Response:
     """Stream what happens to a request: `status`, `progress`, `preview`, and at the end `done`."""
     store, owner, address = services(request).store, account(request).id, base_url(request)

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from safelight.api.documentation import in_path
+from safelight.api.documentation import IMAGES, documented, in_path
 from safelight.api.files import IMAGE_HEADERS
 from safelight.errors import NotFound
 from safelight.examples import PATH, picture
@@ -14,12 +14,7 @@ from safelight.examples import PATH, picture
 router = APIRouter()
 
 
-@router.get(
-    f"{PATH}{{name}}",
-    tags=["files"],
-    responses={200: {"content": {"image/png": {}}}},
-    openapi_extra={"parameters": [in_path("name")]},
-)
+@router.get(f"{PATH}{{name}}", **documented(IMAGES, "files", in_path("name"), needs_key=False))
 async def example(request: Request) -> Response:
     """Give a picture to try a model with; its URL works in any image field, and no key is needed."""
     content = picture(request.path_params["name"])

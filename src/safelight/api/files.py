@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from safelight.api.documentation import in_path
+from safelight.api.documentation import IMAGES, documented, in_path
 from safelight.api.services import services
 from safelight.api.wire import EXTENSIONS
 from safelight.errors import NotFound
@@ -28,12 +28,7 @@ IMAGE_HEADERS = {
 }
 
 
-@router.get(
-    "/files/{name}",
-    tags=["files"],
-    responses={200: {"content": {"image/*": {}}}},
-    openapi_extra={"parameters": [in_path("name")]},
-)
+@router.get("/files/{name}", **documented(IMAGES, "files", in_path("name"), needs_key=False))
 async def file(request: Request) -> Response:
     """Give a stored image; its URL is in a result, and no key is needed."""
     match = _NAME.fullmatch(request.path_params["name"])

@@ -142,11 +142,9 @@ def _parts_of(body: bytes, content_type: str) -> tuple[list[FormField], list[For
         raise InvalidInput(f"The form has more than {MAX_PARTS} parts.")
     texts: list[FormField] = []
     files: list[FormFile] = []
-    in_memory = {"MAX_MEMORY_FILE_SIZE": len(body) + 1}
-    parser = FormParser(
-        "multipart/form-data", texts.append, files.append, boundary=boundary, config=in_memory
-    )
+    keep = {"MAX_MEMORY_FILE_SIZE": len(body) + 1}  # never on the disk
     try:
+        parser = FormParser(kind.decode(), texts.append, files.append, boundary=boundary, config=keep)
         parser.write(body)
         parser.finalize()
     except Exception:  # The parser meets hostile bytes with assertions and errors of any kind.

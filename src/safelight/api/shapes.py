@@ -281,6 +281,12 @@ class Me(TypedDict):
     token_type: Literal["api_key", "session"]
 
 
+class Health(TypedDict):
+    """How the process is."""
+
+    status: Literal["ok", "ready"]
+
+
 class DeviceLogin(TypedDict):
     """A login that waits: show the code, open the URL, poll with the device's secret."""
 
