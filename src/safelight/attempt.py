@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
 
+from safelight import tracing
 from safelight.jobs import Job, Progress
 
 
@@ -54,7 +55,8 @@ class Attempt:
         """Add the seconds that the block takes to a stage."""
         started_s = time.monotonic()
         try:
-            yield
+            with tracing.span(stage):
+                yield
         finally:
             self.timings[stage] = self.timings.get(stage, 0) + time.monotonic() - started_s
 

@@ -27,6 +27,7 @@ from safelight.models.wan_image_to_image import WanImageToImage
 from safelight.scratch import scratch_folder
 from safelight.settings import PREFIX, Settings
 from safelight.store import Store
+from safelight.tracing import configure_tracing
 from safelight.upstream import Upstream
 from safelight.waiting import backoff, unless
 from safelight.wake import open_waker
@@ -49,6 +50,7 @@ ORPHAN_S = 8
 async def run_worker(settings: Settings) -> None:
     """Run one worker until SIGTERM or SIGINT, or until the process that supervises it is gone."""
     configure_log()
+    configure_tracing("safelight-worker")
     stop, at_once = asyncio.Event(), asyncio.Event()
     _end_on_signals(stop, at_once)
     _end_without_supervisor(stop, at_once)

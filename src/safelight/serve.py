@@ -30,6 +30,7 @@ from safelight.launch import Workers
 from safelight.logs import configure_log
 from safelight.maintenance import Maintenance
 from safelight.settings import Settings, local_url
+from safelight.tracing import configure_tracing
 from safelight.web.site import create_site
 from safelight.welcome import Welcome, show_welcome
 
@@ -46,6 +47,7 @@ def serve(settings: Settings) -> None:
     Raises SettingsError when the port is taken, or when the data folder or the database cannot be used.
     """
     configure_log()
+    configure_tracing("safelight-api")
     os.umask(0o077)  # What is kept here is nobody else's: prompts, images, keys.
     with _listen(settings.host, settings.port) as listener:
         _make_folder(settings.data_dir)

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import structlog
 
-from safelight import publish
+from safelight import publish, tracing
 from safelight.attempt import Attempt, Ending, Stage
 from safelight.engine.parent import Child, ChildDied, ChildNotStarted, RunFailed, RunStopped
 from safelight.engine.protocol import Decode, Done, Generate, Size
@@ -160,9 +160,16 @@ class Worker:
     def _begin(self, job: Job, group: asyncio.TaskGroup) -> None:
         attempt = Attempt(job, self._scratch / f"{job.id}.{job.attempt}")
         self._attempts.add(attempt)
-        attempt.task = group.create_task(self._attempt(attempt))
+        attempt.task = group.create_task(self._traced(attempt))
 
     # --- one attempt --------------------------------------------------------------------------------------
+
+    async def _traced(self, attempt: Attempt) -> None:
+        job = attempt.job
+        with tracing.job_span(
+            job.id, "attempt", attempt=job.attempt, worker_id=self.id, model_id=job.model_id
+        ):
+            await self._attempt(attempt)
 
     async def _attempt(self, attempt: Attempt) -> None:
         """See one attempt to its end, and tell the store how it ended."""
@@ -238,9 +245,11 @@ class Worker:
         if attempt.ending is not None:
             raise RunStopped
         try:
-            done, attempt.timings["load"] = await self._child.generate(
-                request, lambda progress: self._note(attempt, progress)
-            )
+            with tracing.span("generate"):
+                done, attempt.timings["load"] = await self._child.generate(
+                    request, lambda progress: self._note(attempt, progress)
+                )
+                tracing.note(load_s=attempt.timings["load"], generate_s=done.generate_s)
         except RunFailed as error:
             raise StorageFull if error.code == StorageFull.code else error from None
         attempt.timings["generate"] = done.generate_s
@@ -264,6 +273,7 @@ class Worker:
 
     async def _fail(self, job: Job, error: JobError) -> None:
         log.info("job_failed", job_id=job.id, code=error.code)
+        tracing.note(code=error.code)
         await self._surely(lambda: self._store.fail(job, error))
 
     def _leave_room(self, attempt: Attempt) -> None:

@@ -37,6 +37,7 @@ from safelight.prices import Quote
 from safelight.store import StoredFile
 from safelight.terms import terms_of
 from safelight.texts import Language
+from safelight.tracing import job_span
 
 INLINE_BYTES = 64 * 1024
 """Bodies up to this size are read on the event loop: a thread would cost more than it spares."""
@@ -94,7 +95,8 @@ class Submission:
         )
         files = await self._store(draft.uploads, job)
         try:
-            await self.services.store.add(job, files, terms_of(self.caller, job))
+            with job_span(job.id, "submit", model_id=job.model_id):
+                await self.services.store.add(job, files, terms_of(self.caller, job))
         except (InsufficientCredits, RateLimited):
             for file in files:
                 await self.services.files.delete(file.id)
