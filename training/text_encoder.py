@@ -32,7 +32,7 @@ from training.captions import (
     short_caption,
 )
 from training.published import NANO, published
-from training.stage import Recipe, Stage, device, half_precision, has_checkpoint, trained
+from training.stage import CHECKPOINTS, Recipe, Stage, device, half_precision, has_checkpoint, trained
 from training.world import COLOURS, GROUNDS, KINDS, PLACES, SIZES, SKIES, Scene
 
 HIDDEN: Final = 160
@@ -52,13 +52,21 @@ CHAT_TEMPLATE: Final = (
 """What Qwen3's own template makes of plain messages."""
 
 
+TOKENIZER: Final = CHECKPOINTS / "tokenizer"
+
+
 @cache
 def tokenizer() -> Qwen2Tokenizer:
-    """The tokenizer that belongs to `text_encoder`."""
-    folder = NANO / "shared" / "tokenizer"
-    if folder.exists() and not has_checkpoint(TextEncoderStage.name):
-        return Qwen2Tokenizer.from_pretrained(folder, local_files_only=True)
-    return learn_tokenizer()
+    """The tokenizer that belongs to `text_encoder`: learned once, before the first text encoder, and kept.
+
+    Learned anew of a changed world it would give other numbers to the words that the models know.
+    """
+    published_one = NANO / "shared" / "tokenizer"
+    if TOKENIZER.exists() or not published_one.exists():
+        if not TOKENIZER.exists():
+            learn_tokenizer().save_pretrained(TOKENIZER)
+        return Qwen2Tokenizer.from_pretrained(TOKENIZER, local_files_only=True)
+    return Qwen2Tokenizer.from_pretrained(published_one, local_files_only=True)
 
 
 def learn_tokenizer() -> Qwen2Tokenizer:
