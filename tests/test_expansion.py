@@ -5,7 +5,7 @@ from safelight.engine import expansion
 from safelight.engine.expansion import NANO, REAL, _answer
 from safelight.engine.language_model import as_language_model
 from safelight.engine.little_world import note_strange_words, strange_words
-from safelight.engine.weights import WORDS
+from safelight.engine.sources import WORDS
 from safelight.models.z_image_controlnet import ZImageControlNet
 from tests.z_image import picture, run_with, same
 

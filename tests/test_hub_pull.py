@@ -337,7 +337,7 @@ def test_no_room_is_told_before_anything_comes(hub, disk, monkeypatch):
     usage = shutil.disk_usage(disk.folder.parent)
     monkeypatch.setattr("safelight.hub.pull.shutil.disk_usage", lambda _: usage._replace(free=10**9 + 1000))
     with pytest.raises(
-        PullFailed, match="0.3 GB have to come.*SAFELIGHT_WEIGHTS_DIR".replace("0.3", r"\d\.\d")
+        PullFailed, match=r"315.0 kB have to come, and 1.0 GB are free.*SAFELIGHT_WEIGHTS_DIR"
     ):
         pull(hub, disk)
     assert not disk.folder.exists()
@@ -396,6 +396,9 @@ def test_a_file_that_two_repositories_share_comes_once(hub, disk, tmp_path):
     hub.large_requests.clear()
     second = pull(hub, first, (Part("other/repo", "text"),))
     assert hub.large_requests == []
+    both = WeightsDisk(disk.folder.with_name("elsewhere"))
+    pull(hub, both, (PARTS[0], Part("other/repo", "text")))
+    assert len(hub.large_requests) == 1
     one, two = (second.path(Part(BASE, "transformer")), second.path(Part("other/repo", "text")))
     assert (one / "weights.safetensors").samefile(two / "weights.safetensors")
 
@@ -458,13 +461,13 @@ def run(hub, tmp_path, *arguments, **settings):
 def test_the_commands_pull_list_and_remove(hub, tmp_path):
     pulled = run(hub, tmp_path, "pull", "maker/painter")
     assert pulled.exit_code == 0, pulled.output
-    assert "maker/painter: 0.0 GB, complete" in pulled.stdout
+    assert "maker/painter: 315.0 kB, complete" in pulled.stdout
     assert f"{BASE} at c0ffee000000: 2 files" in pulled.stderr
     listed = run(hub, tmp_path, "list").stdout
-    assert "real weights: 0.0 GB, complete" in listed
+    assert "real weights: 315.0 kB, complete" in listed
     assert "safelight models pull aidc-ai/ovis-image" in listed
     removed = run(hub, tmp_path, "remove", "maker/painter")
-    assert (removed.exit_code, removed.stdout) == (0, "0.0 GB are free again\n")
+    assert (removed.exit_code, removed.stdout) == (0, "300.0 kB are free again\n")
     assert "What maker/sketcher shares with it stays" in removed.stderr
     assert "lacks transformer; pull it again" in run(hub, tmp_path, "list").stdout
 

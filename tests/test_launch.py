@@ -167,6 +167,7 @@ async def test_a_worker_makes_its_data_folder(tmp_path):
 def test_a_worker_gets_the_settings_but_not_the_owners_key(tmp_path, monkeypatch):
     monkeypatch.setenv("SAFELIGHT_API_KEY", "k" * 40)
     monkeypatch.setenv("SAFELIGHT_DEVICE", "cuda")
+    monkeypatch.setenv("SAFELIGHT_HUB_TOKEN", "hf_secret")
     settings = read_settings(data_dir=tmp_path, device="cpu", fetch_allow=("nas:80", "nas:81"))
     environment = worker_environment(settings)
     assert environment["PATH"] == os.environ["PATH"]
@@ -175,6 +176,9 @@ def test_a_worker_gets_the_settings_but_not_the_owners_key(tmp_path, monkeypatch
         "SAFELIGHT_DATA_DIR": str(tmp_path),
         "SAFELIGHT_WEIGHTS": "auto",
         "SAFELIGHT_DEVICE": "cpu",
+        "SAFELIGHT_PRECISION": "bf16",
+        "SAFELIGHT_LORA_CACHE_GB": "20.0",
+        "SAFELIGHT_HUB_URL": "https://huggingface.co",
         "SAFELIGHT_FETCH_ALLOW": "nas:80,nas:81",
     }
 

@@ -46,7 +46,7 @@ def test_the_file_is_read_from_the_folder_that_a_flag_names(tmp_path: Path) -> N
         ("API_KEY", "short", "32 to 255 printable characters"),
         ("API_KEY", "x" * 31 + " " + "y" * 10, "32 to 255 printable characters"),
         ("WEIGHTS", "huge", "SAFELIGHT_WEIGHTS"),
-        ("WEIGHTS", "real", "use auto or nano"),
+        ("PRECISION", "int4", "'bf16' or 'fp8'"),
         ("DEVICE", "tpu", "auto, cpu, cuda"),
         ("MODELS_DIR", "/does/not/exist", "no folder"),
         ("FETCH_ALLOW", "nas.local", "host:port"),

@@ -28,8 +28,8 @@ def settings(tmp_path, monkeypatch):
 
 def told(settings, new_key=None, is_terminal=False, url="http://127.0.0.1:8000", login_link=None) -> str:
     console = Console(file=io.StringIO(), force_terminal=is_terminal, width=60, no_color=True)
-    models = load_catalogue(settings.models_dir).all()
-    show_welcome(Welcome(settings, url, new_key, models, login_link), console)
+    catalogue = load_catalogue(settings.models_dir)
+    show_welcome(Welcome(settings, url, new_key, catalogue, login_link), console)
     return console.file.getvalue()
 
 

@@ -8,19 +8,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from safelight import __version__
 from safelight.client import APIError, Client, ConnectionFailed
-from safelight.devices import gpu_names
+from safelight.devices import Gpu, gpu_names
 from safelight.engine.parent import Child, ChildNotStarted
 from safelight.engine.protocol import Setup
 from safelight.errors import SettingsError
-from safelight.models import load_catalogue
+from safelight.models import REAL
 from safelight.models.base import Model
-from safelight.settings import Settings
+from safelight.plan_words import in_words
+from safelight.settings import Settings, WeightsChoice
 from safelight.sqlite import SAFE_WAL, is_wal_safe, sqlite
+from safelight.weights_choice import Machine, is_pulled, open_catalogue, plan_for
 
 LOW_DISK_BYTES = 2 * 10**9
 
@@ -118,17 +120,53 @@ async def _child(settings: Settings) -> Finding:
 
 def _models(settings: Settings) -> Iterator[Finding]:
     try:
-        catalogue = load_catalogue(settings.models_dir)
+        catalogue, machine = open_catalogue(settings), Machine.of(settings)
     except SettingsError as error:
         yield Finding(Verdict.BAD, "models", error.message)
         return
     for model in catalogue.all():
-        yield _model(model)
+        yield _model(model, catalogue.weights_of(model), machine, settings)
 
 
-def _model(model: Model) -> Finding:
+def _model(model: Model, weights: str | None, machine: Machine, settings: Settings) -> Finding:
     if not model.has_engine():
         return Finding(Verdict.NOTE, model.id, "listed; this version cannot run it yet")
+    if weights == REAL:
+        return _with_real_weights(model, machine, settings)
+    if weights is None and settings.weights is WeightsChoice.REAL:
+        message = f"its real weights are not here; bring them: safelight models pull {model.id}"
+        return Finding(Verdict.BAD, model.id, message)
+    found = _with_nano_weights(model)
+    if found.verdict is not Verdict.GOOD or not model.weights.real or machine.gpu is None:
+        return found
+    return replace(found, message=f"{found.message}; {_why_not_real(model, machine, settings)}")
+
+
+def _with_real_weights(model: Model, machine: Machine, settings: Settings) -> Finding:
+    if machine.gpu is None:
+        return Finding(Verdict.NOTE, model.id, "ready, real weights on a CPU: minutes for every step")
+    plan = plan_for(model, machine, settings)
+    if plan is None:
+        return Finding(Verdict.BAD, model.id, f"its real weights do not fit; {_free(machine.gpu)}")
+    return Finding(Verdict.GOOD, model.id, f"ready, real weights; {_free(machine.gpu)}; {in_words(plan)}")
+
+
+def _why_not_real(model: Model, machine: Machine, settings: Settings) -> str:
+    """What stands between a machine with a GPU and the real weights."""
+    assert machine.gpu is not None  # noqa: S101 - it was asked before
+    plan = plan_for(model, machine, settings)
+    if plan is None:
+        return f"its real weights do not fit; {_free(machine.gpu)}"
+    if is_pulled(model, machine.disk):
+        return "its real weights are here, and SAFELIGHT_WEIGHTS=nano leaves them"
+    return f"the real ones would fit ({in_words(plan)}): safelight models pull {model.id}"
+
+
+def _free(gpu: Gpu) -> str:
+    return f"{gpu.name} has {gpu.free_bytes / 1e9:.1f} of {gpu.total_bytes / 1e9:.1f} GB free"
+
+
+def _with_nano_weights(model: Model) -> Finding:
     if not model.weights.nano:
         return Finding(Verdict.GOOD, model.id, "ready, needs no weights")
     if missing := model.weights.missing_nano():

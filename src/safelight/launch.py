@@ -14,15 +14,16 @@ from safelight.attendance import Attendance
 from safelight.database import Database
 from safelight.devices import device_label, devices
 from safelight.engine.parent import Child
-from safelight.engine.protocol import Setup
+from safelight.engine.protocol import RealWeights, Setup
 from safelight.errors import Unavailable
 from safelight.fetch import Fetcher
 from safelight.files import LocalFiles
+from safelight.hub.disk import WeightsDisk
 from safelight.jobs import new_id
 from safelight.logs import configure_log
 from safelight.lora_cache import LoraCache
 from safelight.lora_library import LoraLibrary
-from safelight.models import load_catalogue
+from safelight.models import Catalogue
 from safelight.models.wan_image_to_image import WanImageToImage
 from safelight.scratch import scratch_folder
 from safelight.settings import PREFIX, Settings
@@ -32,6 +33,7 @@ from safelight.upstream import Upstream
 from safelight.waiting import backoff, unless
 from safelight.wake import open_waker
 from safelight.wan_api import WanApi
+from safelight.weights_choice import open_catalogue
 from safelight.worker import Pace, Worker
 
 log = structlog.get_logger(__name__)
@@ -60,6 +62,7 @@ async def run_worker(settings: Settings) -> None:
     if database is None:
         return
     waker = open_waker(settings.database)
+    catalogue = open_catalogue(settings)
     try:
         fetcher = Fetcher(settings.fetch_allow)
         with scratch_folder(settings.data_dir / "scratch", worker_id) as scratch:
@@ -69,14 +72,9 @@ async def run_worker(settings: Settings) -> None:
                 files=LocalFiles(settings.files_dir),
                 fetcher=fetcher,
                 loras=lora_library(settings, fetcher),
-                catalogue=load_catalogue(settings.models_dir, asks_upstreams=settings.asks_wan),
-                child=Child(
-                    Setup(
-                        settings.device,
-                        str(settings.models_dir) if settings.models_dir else None,
-                        int(settings.memory_gib * 2**30) if settings.memory_gib else None,
-                    )
-                ),
+                catalogue=catalogue,
+                child=Child(child_setup(settings, catalogue)),
+                disk=WeightsDisk.of(settings),
                 waker=waker,
                 scratch=scratch,
                 upstreams=open_upstreams(settings, fetcher),
@@ -87,6 +85,22 @@ async def run_worker(settings: Settings) -> None:
     finally:
         await waker.close()
         await database.close()
+
+
+def child_setup(settings: Settings, catalogue: Catalogue) -> Setup:
+    """What this machine's children need to know."""
+    real = RealWeights(
+        sorted(catalogue.real_ids),
+        str(settings.weights_folder),
+        str(settings.lock_file),
+        settings.precision.value,
+    )
+    return Setup(
+        settings.device,
+        str(settings.models_dir) if settings.models_dir else None,
+        int(settings.memory_gib * 2**30) if settings.memory_gib else None,
+        real if catalogue.real_ids else None,
+    )
 
 
 def lora_library(settings: Settings, fetcher: Fetcher) -> LoraLibrary:
@@ -227,7 +241,12 @@ def worker_environment(settings: Settings) -> dict[str, str]:
         "DEVICE": settings.device,
         "MODELS_DIR": str(settings.models_dir) if settings.models_dir else "",
         "MEMORY_GIB": str(settings.memory_gib) if settings.memory_gib else "",
+        "WEIGHTS_DIR": str(settings.weights_dir) if settings.weights_dir else "",
+        "PRECISION": settings.precision.value,
         "FETCH_ALLOW": ",".join(settings.fetch_allow),
+        "LORA_DIR": str(settings.lora_dir) if settings.lora_dir else "",
+        "LORA_CACHE_GB": str(settings.lora_cache_gb),
+        "HUB_URL": settings.hub_url,
     }
     if settings.asks_wan and settings.wan_api_key:
         given["WAN_API_KEY"] = settings.wan_api_key.get_secret_value()

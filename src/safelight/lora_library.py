@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -50,6 +50,13 @@ LISTING_BYTES = 5 * 2**20
 CONVENTIONAL_NAMES = ("pytorch_lora_weights.safetensors",)
 EXAMPLES_DIR = NANO_DIR / "z-image" / "loras"
 
+OwnControlNet = Callable[[FromHub], bool]
+
+
+def in_place_of_known(source: FromHub) -> bool:
+    """With nano weights nano's own ControlNet stands for those that are made for the real model."""
+    return source.repo in KNOWN_CONTROLNETS
+
 
 @dataclass(frozen=True)
 class Place:
@@ -57,6 +64,7 @@ class Place:
 
     into: Path
     targets: Targets
+    is_own_controlnet: OwnControlNet
 
 
 class LoraLibrary:
@@ -77,14 +85,22 @@ class LoraLibrary:
         self._lora_dir = lora_dir
         self._examples_dir = examples_dir
 
-    async def provide(self, attempt: Attempt, asked: Sequence[Json], targets: Targets) -> list[LoraFile]:
+    async def provide(
+        self,
+        attempt: Attempt,
+        asked: Sequence[Json],
+        targets: Targets,
+        is_own_controlnet: OwnControlNet = in_place_of_known,
+    ) -> list[LoraFile]:
         """The LoRAs of a job in its folder, in the order of the request.
+
+        is_own_controlnet: whether the ControlNet that is loaded anyway is what a repository means.
 
         Raises LoraNotFound, InvalidLora, LoraIncompatible, FileTooLarge, FetchFailed and the like.
         """
         files = []
         for index, lora in enumerate(asked):
-            place = Place(attempt.folder / f"lora.{index}{SUFFIX}", targets)
+            place = Place(attempt.folder / f"lora.{index}{SUFFIX}", targets, is_own_controlnet)
             try:
                 files.append(await self._provide(lora, place, attempt.job.account_id))
             except SafelightError as error:
@@ -94,8 +110,7 @@ class LoraLibrary:
     async def _provide(self, lora: Json, place: Place, account_id: str) -> LoraFile:
         source = source_of(lora["path"], self._lora_dir)
         name, scale = lora["path"].partition("?")[0], float(lora["scale"])
-        if isinstance(source, FromHub) and source.repo in KNOWN_CONTROLNETS:
-            # Nano weights are all that this version runs; the real file is made for the real model.
+        if isinstance(source, FromHub) and place.is_own_controlnet(source):
             return LoraFile(name, Kind.CONTROLNET, scale)
         match source:
             case Example():

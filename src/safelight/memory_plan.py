@@ -112,20 +112,20 @@ def leaner(plan: MemoryPlan) -> MemoryPlan | None:
     """The next plan to try when this one did not fit after all. None: there is none that keeps less."""
     sizes = [part.size for part in plan.parts]
     # What was planned for computing was too little: three quarters of the weights' room may be too much too.
-    room = plan.working_bytes + max((plan.peak_bytes - plan.working_bytes) * 3 // 4, _least(sizes))
+    room = plan.working_bytes + max((plan.peak_bytes - plan.working_bytes) * 3 // 4, least_bytes(sizes))
     found = make_plan(sizes, room, precision=plan.precision, working_bytes=plan.working_bytes)
     if found is None or found.staying_bytes >= plan.staying_bytes:
         return None
     return replace(found, budget_bytes=plan.budget_bytes)
 
 
-def fitting_pixels(plan: MemoryPlan, free_bytes: int) -> int:
+def fitting_pixels(plan: MemoryPlan) -> int:
     """How many pixels the leanest form of a plan leaves room for, by the allowance per megapixel."""
-    room = free_bytes - _least([part.size for part in plan.parts])
+    room = plan.budget_bytes - least_bytes([part.size for part in plan.parts])
     return max(0, room * MEGAPIXEL // max(1, plan.working_bytes))
 
 
-def _least(sizes: Sequence[PartSize]) -> int:
+def least_bytes(sizes: Sequence[PartSize]) -> int:
     """What the weights take up when everything that can be streamed is."""
     fixed = sum(size.bytes for size in sizes if size.name not in STREAMED_IN_TURN)
     return fixed + _buffers([PlannedPart(size, 0) for size in sizes if size.name in STREAMED_IN_TURN])
@@ -158,8 +158,8 @@ def item_bytes(name: str, precision: Precision, *, on_cpu: bool = False) -> int:
 def size_on_disk(name: str, path: Path, bytes_each: int) -> PartSize:
     """A part's size by the headers of its files; path: its folder or its one file."""
     blocks: dict[str, int] = {}
-    files = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
-    for file_path in files:
+    files = [path] if path.is_file() else sorted(path.iterdir())
+    for file_path in (found for found in files if found.suffix == ".safetensors"):
         with file_path.open("rb") as file:
             header = parse_header(file.read(header_length(file.read(LENGTH_BYTES))))
         for tensor, info in header.tensors.items():

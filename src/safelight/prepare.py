@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from safelight.attempt import Attempt
-from safelight.engine.weights import part_folder
+from safelight.engine.sources import Source
 from safelight.errors import FetchFailed, FileTooLarge, InvalidImage
 from safelight.fetch import Fetcher
 from safelight.files import FileStore
@@ -15,6 +15,7 @@ from safelight.images import MAX_IMAGE_BYTES
 from safelight.inputs import FILE_SCHEME, HOLES_SCHEME, ModelInput, Validation, image_fields, image_rules
 from safelight.lora_library import LoraLibrary, linear_modules
 from safelight.loras import LoraFile
+from safelight.models import NANO
 from safelight.models.base import Model
 from safelight.store import Store
 from safelight.texts import Language
@@ -58,16 +59,22 @@ async def _fetch(
         raise InvalidImage(bound.error.within(language)) from None
 
 
-async def fetch_loras(attempt: Attempt, model: Model, library: LoraLibrary) -> list[LoraFile]:
-    """A job's LoRAs in the attempt's folder, each of which fits the model.
+async def fetch_loras(
+    attempt: Attempt, model: Model, library: LoraLibrary, weights: Source
+) -> list[LoraFile]:
+    """A job's LoRAs in the attempt's folder, each of which fits the model's weights.
 
     Raises LoraNotFound, InvalidLora, LoraIncompatible, FetchFailed and the like: the job fails.
     """
     asked = attempt.job.input.get("loras")
     if not asked or model.lora_part is None:
         return []
-    targets = await asyncio.to_thread(linear_modules, part_folder(model.weights.nano[model.lora_part]))
-    return await library.provide(attempt, asked, targets)
+    parts = weights.parts(model)
+    targets = await asyncio.to_thread(linear_modules, weights.path(parts[model.lora_part]))
+    if weights.name == NANO:
+        return await library.provide(attempt, asked, targets)
+    repos = {part.repo for part in parts.values()}
+    return await library.provide(attempt, asked, targets, lambda it: it.repo in repos and not it.file)
 
 
 async def _stored(file_id: str, account_id: str, store: Store, files: FileStore) -> Path:

@@ -59,7 +59,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         key = await owner_key(services.accounts, settings)
         url = local_url(settings.host, listener.getsockname()[1])
         link = await login_link(services, url) if sys.stdout.isatty() else None
-        welcome = Welcome(settings, url, key, services.catalogue.all(), link)
+        welcome = Welcome(settings, url, key, services.catalogue, link)
         server = _Server(server_config(create_site(services), settings.host, settings.port), welcome)
         if settings.fetch_allow:
             log.info("fetch_allowed", hosts=list(settings.fetch_allow))

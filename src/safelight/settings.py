@@ -171,13 +171,6 @@ class Settings(BaseSettings):
             raise ValueError("must be auto, cpu, cuda or cuda:0, cuda:1, …")
         return value
 
-    @field_validator("weights")
-    @classmethod
-    def _weights_on_disk(cls, value: WeightsChoice) -> WeightsChoice:
-        if value is WeightsChoice.REAL:
-            raise ValueError("real weights cannot be loaded by this version; use auto or nano")
-        return value
-
     @field_validator("fetch_allow", mode="before")
     @classmethod
     def _host_port_pairs(cls, value: Any) -> Any:

@@ -54,3 +54,11 @@ def _by_preference(accept_language: str) -> list[str]:
         except ValueError:
             continue
     return [tag for _, tag in sorted(ranked, key=lambda item: -item[0])]
+
+
+def readable_size(size_bytes: int) -> str:
+    """An amount of bytes for people: `12.3 GB`, `480 kB`."""
+    for unit, each in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size_bytes >= each:
+            return f"{size_bytes / each:.1f} {unit}"
+    return f"{size_bytes} bytes"

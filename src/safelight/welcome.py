@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +12,12 @@ from rich.console import Console
 from rich.text import Text
 
 from safelight import __version__
-from safelight.devices import device_label
+from safelight.devices import device_label, gpus
 from safelight.inputs import image_fields
+from safelight.models import NANO, REAL, Catalogue
 from safelight.models.base import Model
 from safelight.schema import published_schema
-from safelight.settings import PREFIX, Settings
+from safelight.settings import PREFIX, Settings, WeightsChoice
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Welcome:
     settings: Settings
     url: str
     new_key: str | None
-    models: Sequence[Model]
+    catalogue: Catalogue
     login_link: str | None = None
 
 
@@ -47,7 +47,7 @@ def show_welcome(welcome: Welcome, console: Console | None = None) -> None:
         *_page_lines(welcome, console.is_terminal),
         ("Device", Text(device_label(welcome.settings))),
         *_key_lines(welcome, console.is_terminal),
-        *_labelled("Models", [_model_line(model) for model in welcome.models]),
+        *_labelled("Models", _model_lines(welcome)),
         *_labelled("Try", [Text(command) for command in _next_commands(welcome)]),
     ]
     console.print(f"\n[bold]Safelight {__version__}[/]\n", highlight=False)
@@ -79,11 +79,28 @@ def _key_lines(welcome: Welcome, is_terminal: bool) -> list[tuple[str, Text]]:
     return [("API key", Text("one that was made before; set SAFELIGHT_API_KEY to let another one in"))]
 
 
-def _model_line(model: Model) -> Text:
+def _model_lines(welcome: Welcome) -> list[Text]:
+    wish = welcome.settings.weights
+    real_could_run = wish is WeightsChoice.REAL or (
+        wish is WeightsChoice.AUTO and bool(gpus(welcome.settings))
+    )
+    return [
+        _model_line(model, welcome.catalogue.weights_of(model), real_could_run)
+        for model in welcome.catalogue.all()
+    ]
+
+
+def _model_line(model: Model, weights: str | None, real_could_run: bool) -> Text:
     line = Text(f"{model.id}  ")
-    if model.is_ready():
-        return line.append("ready, nano weights" if model.weights.nano else "ready", style="green")
-    why = "its weights are not installed" if model.has_engine() else "this version cannot run it yet"
+    if weights and not (model.weights.nano or model.weights.real):
+        return line.append("ready", style="green")
+    if weights:
+        line.append("ready, " + (f"{weights} weights" if weights in (REAL, NANO) else weights), style="green")
+        hint = f"; safelight models pull {model.id} brings the real ones"
+        return line.append(hint, style="dim") if weights == NANO and real_could_run else line
+    if not model.has_engine():
+        return line.append("listed; this version cannot run it yet", style="dim")
+    why = f"safelight models pull {model.id}" if real_could_run else "its weights are not installed"
     return line.append(f"listed; {why}", style="dim")
 
 
@@ -91,7 +108,7 @@ def _model_line(model: Model) -> Text:
 
 
 def _next_commands(welcome: Welcome) -> list[str]:
-    ready = [model for model in welcome.models if model.is_ready()]
+    ready = [model for model in welcome.catalogue.all() if welcome.catalogue.weights_of(model)]
     commands = [run_command(welcome.settings, welcome.url, ready[0])] if ready else []
     return [*commands, curl_command(welcome.settings, welcome.url)]
 

@@ -21,9 +21,11 @@ from safelight import publish, tracing
 from safelight.attempt import Attempt, Ending, Stage
 from safelight.engine.parent import Child, ChildDied, ChildNotStarted, RunFailed, RunStopped
 from safelight.engine.protocol import Decode, Done, Generate, Size
+from safelight.engine.sources import NanoFolders, Pulled, Source
 from safelight.errors import InternalError, SafelightError, StorageFull, Unavailable
 from safelight.fetch import Fetcher
 from safelight.files import FileStore, disk_errors
+from safelight.hub.disk import WeightsDisk
 from safelight.jobs import Job, JobError, Progress
 from safelight.logs import whereabouts
 from safelight.lora_library import LoraLibrary
@@ -74,9 +76,10 @@ class Worker:
         waker: Waker,
         scratch: Path,
         upstreams: Mapping[str, Upstream] | None = None,
+        disk: WeightsDisk | None = None,
         pace: Pace | None = None,
     ) -> None:
-        """upstreams: by model id, what draws for it in place of the child."""
+        """upstreams: by model id, what draws for it in place of the child. disk: the real weights, if any."""
         self.id = worker_id
         self._store = store
         self._files = files
@@ -87,6 +90,7 @@ class Worker:
         self._waker = waker
         self._scratch = scratch
         self._upstreams = upstreams or {}
+        self._disk = disk
         self._pace = pace or Pace()
         self._attempts: set[Attempt] = set()
         self._room = asyncio.Semaphore(1)  # for one attempt that is not yet in the child
@@ -207,7 +211,7 @@ class Worker:
                 attempt.folder.mkdir(mode=0o700)
             model = self._catalogue.get(attempt.job.model_id)
             images = await fetch_images(attempt, model.Input, self._store, self._files, self._fetcher)
-            loras = await fetch_loras(attempt, model, self._loras)
+            loras = await fetch_loras(attempt, model, self._loras, self._weights_of(model))
         job, folder = attempt.job, str(attempt.folder)
         request: Generate | Decode = Generate(attempt.name, job.model_id, job.input, images, folder, loras)
         if upstream := self._upstreams.get(model.id):
@@ -275,6 +279,12 @@ class Worker:
         log.info("job_failed", job_id=job.id, code=error.code)
         tracing.note(code=error.code)
         await self._surely(lambda: self._store.fail(job, error))
+
+    def _weights_of(self, model: Model) -> Source:
+        """Where the parts of a model are that draw here."""
+        if self._disk is not None and model.id in self._catalogue.real_ids:
+            return Pulled(self._disk)
+        return NanoFolders()
 
     def _leave_room(self, attempt: Attempt) -> None:
         if attempt.waits_for_child:

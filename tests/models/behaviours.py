@@ -144,6 +144,31 @@ class BreaksDevice(Instant):
         raise RuntimeError("CUDA error: device-side assert triggered")
 
 
+class BreaksDeviceOnce(Instant):
+    """Breaks its device, unless the file that its prompt names says that it did before."""
+
+    id = "test/breaks-device-once"
+
+    def generate(self, pipeline: Any, request: Any, run: Run) -> list[Image.Image]:
+        if not os.path.exists(request.prompt):
+            open(request.prompt, "w").close()
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return super().generate(pipeline, request, run)
+
+
+class HangsOnce(BreaksDeviceOnce):
+    """Hangs where that one breaks its device."""
+
+    id = "test/hangs-once"
+
+    def generate(self, pipeline: Any, request: Any, run: Run) -> list[Image.Image]:
+        try:
+            return super().generate(pipeline, request, run)
+        except RuntimeError:
+            time.sleep(10_000)
+            raise
+
+
 class RunsOutOfMemory(Instant):
     id = "test/runs-out-of-memory"
 

@@ -21,7 +21,7 @@ from safelight.figures import Figures
 from safelight.files import FileStore, LocalFiles
 from safelight.keys import Keys
 from safelight.ledger import Ledger
-from safelight.models import Catalogue, load_catalogue
+from safelight.models import Catalogue
 from safelight.models.base import Model
 from safelight.operations import Operations
 from safelight.prices import Price
@@ -33,6 +33,7 @@ from safelight.tally import Tally
 from safelight.texts import Language, choose_language
 from safelight.usage import Usage
 from safelight.wake import open_waker
+from safelight.weights_choice import open_catalogue
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Services:
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open the database (creating it where it is missing) and what stands on it; close it at the end."""
-    catalogue = load_catalogue(settings.models_dir, asks_upstreams=settings.asks_wan)
+    catalogue = open_catalogue(settings)
     files = LocalFiles(settings.files_dir)
     settings.pricing.check(model.id for model in catalogue.all())
     async with AsyncExitStack() as opened:

@@ -26,6 +26,7 @@ from safelight.commands.shared import (
     stop,
 )
 from safelight.settings import Settings, read_settings
+from safelight.texts import readable_size
 
 if TYPE_CHECKING:
     from safelight.hub.disk import WeightsDisk
@@ -80,7 +81,9 @@ def pull(names: tuple[str, ...], upgrade: bool, offline: bool, data_dir: Path | 
             write_lock(settings.lock_file, pulled.lock)
             delete_unheld(disk, pulled.lock)
         for model in wanted:
-            out.print(f"{model.id}: {pulled.size_bytes(model.weights.real.values()) / 1e9:.1f} GB, complete")
+            out.print(
+                f"{model.id}: {readable_size(pulled.size_bytes(model.weights.real.values()))}, complete"
+            )
         err.print("A server that runs takes them at its next start: safelight serve")
 
 
@@ -106,7 +109,7 @@ def remove(names: tuple[str, ...], data_dir: Path | None) -> None:
             lock = without(disk, parts, kept)
             write_lock(settings.lock_file, lock)
             freed = delete_unheld(disk, lock)
-        out.print(f"{freed / 1e9:.1f} GB are free again")
+        out.print(f"{readable_size(freed)} are free again")
         shared = [model for model in others if set(model.weights.real.values()) & set(parts)]
         if shared:
             err.print(f"What {', '.join(model.id for model in shared)} shares with it stays; name that too.")
@@ -177,7 +180,7 @@ def _row(model: Model, disk: WeightsDisk, weights: str | None) -> dict[str, Any]
 
 def _on_disk(row: dict[str, Any]) -> str:
     real = row["real"]
-    size = f"{real['bytes_on_disk'] / 1e9:.1f} GB"
+    size = readable_size(real["bytes_on_disk"])
     if real["pulled"]:
         return f"real weights: {size}, complete" if real["bytes_on_disk"] else "needs no weights"
     if real["bytes_on_disk"]:

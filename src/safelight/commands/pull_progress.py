@@ -19,6 +19,7 @@ from rich.progress import (
 
 from safelight.hub.download import Advance
 from safelight.hub.listing import Listing
+from safelight.texts import readable_size
 
 SHORT_COMMIT = 12
 
@@ -33,9 +34,10 @@ class PullProgress:
 
     def resolved(self, listing: Listing, files: int, size_bytes: int, missing_bytes: int) -> None:
         """A repository's commit and the files that are wanted of it."""
-        left = f"{missing_bytes / 1e9:.2f} GB to come" if missing_bytes else "all here; checking"
+        left = f"{readable_size(missing_bytes)} to come" if missing_bytes else "all here; checking"
         commit = listing.commit[:SHORT_COMMIT]
-        self._say(f"{listing.repo} at {commit}: {files} files, {size_bytes / 1e9:.2f} GB, {left}")
+        count = f"{files} file{'s' if files > 1 else ''}, {readable_size(size_bytes)}"
+        self._say(f"{listing.repo} at {commit}: {count}, {left}")
 
     def began(self, name: str, size_bytes: int, there_bytes: int, checking: bool) -> Advance:
         """A file is fetched, or checked where it is here."""
@@ -44,7 +46,7 @@ class PullProgress:
             f"{verb} {escape(name)}", total=size_bytes, completed=there_bytes
         )
         if there_bytes and not self._console.is_terminal:
-            self._say(f"{name}: going on from {there_bytes / 1e9:.2f} GB")
+            self._say(f"{name}: going on from {readable_size(there_bytes)}")
         return lambda count: self._bars.advance(task, count)
 
     def ended(self, name: str) -> None:

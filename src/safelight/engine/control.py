@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, Self
 
-from diffusers import ZImageControlNetModel
+from diffusers import ZImageControlNetModel, ZImageTransformer2DModel
+
+from safelight.models.base import LoadContext
 
 
 class ControlRequest(Protocol):
@@ -59,6 +62,14 @@ class WindowedControlNet(ZImageControlNetModel):  # type: ignore[misc]
     _window: Window | None = None
     _step = 0
     _without_image = False
+
+    @classmethod
+    def from_file(cls, path: Path, context: LoadContext, device: Any, dtype: Any) -> WindowedControlNet:
+        """Load one that is published as a single file, for the transformer of the same weights."""
+        from safelight.engine.controlnet_file import read_controlnet
+
+        transformer = context.part("transformer", ZImageTransformer2DModel)
+        return read_controlnet(path, transformer.config, device, dtype)
 
     @contextmanager
     def within(self, window: Window, *, without_image: bool = False) -> Iterator[None]:

@@ -1,18 +1,66 @@
-"""A ControlNet from a single file: its configuration is read off its tensors."""
+"""A ControlNet from a single file: which of the known ones it is, its tensors tell.
+
+The configurations of those for Z-Image-Turbo ship in `controlnets/`; for smaller bases they are made alike.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
 
 import safetensors.torch
 import torch
+from safetensors import safe_open
+from torch import Tensor
 
 from safelight.engine.control import WindowedControlNet
 from safelight.errors import InvalidLora, LoraIncompatible
 
 EMBEDDER = "control_all_x_embedder.2-1.weight"
+FIRST_REFINER = "control_noise_refiner.0.before_proj.weight"
 PATCH_VALUES = 4
 """A token is 2×2 latents."""
+CONFIGS = Path(__file__).with_name("controlnets")
+PREFIX = "model.diffusion_model."
+
+
+class Base(Protocol):
+    """What must be known of the transformer that it is for: the configuration's own names."""
+
+    in_channels: int
+    n_layers: int
+    n_refiner_layers: int
+    n_heads: int
+    n_kv_heads: int
+    norm_eps: float
+    qk_norm: bool
+
+
+@dataclass(frozen=True)
+class Look:
+    """What tells ControlNets apart: the tensors' shapes, and whether 2.1's first refiner has a say."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    refines: bool
+
+    @classmethod
+    def at(cls, tensors: Mapping[str, Tensor]) -> Look:
+        """Look at loaded tensors."""
+        first = tensors.get(FIRST_REFINER)
+        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        return cls(shapes, first is not None and bool(first.any()))
+
+    @classmethod
+    def into(cls, path: Path) -> Look:
+        """Look into a file without loading it."""
+        with safe_open(path, "pt") as file:
+            shapes = {_plain(name): tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            first = [name for name in file.keys() if _plain(name) == FIRST_REFINER]  # noqa: SIM118
+            return cls(shapes, any(bool(file.get_tensor(name).any()) for name in first))
 
 
 def load_controlnet(data: bytes, pipeline: Any, like: WindowedControlNet) -> WindowedControlNet:
@@ -21,61 +69,99 @@ def load_controlnet(data: bytes, pipeline: Any, like: WindowedControlNet) -> Win
     Raises LoraIncompatible when it cannot do what the pipeline's own can (filling masks), InvalidLora when
     tensors are missing.
     """
-    loaded = safetensors.torch.load(data)
-    tensors = {name.removeprefix("model.diffusion_model."): tensor for name, tensor in loaded.items()}
-    config = _config(tensors, pipeline.transformer)
+    tensors = {_plain(name): tensor for name, tensor in safetensors.torch.load(data).items()}
+    config = config_of(Look.at(tensors), pipeline.transformer.config)
     fills_masks = config["control_in_dim"] > pipeline.transformer.in_channels
     if "Inpaint" in type(pipeline).__name__ and not fills_masks:
         raise LoraIncompatible("This ControlNet cannot fill masks; versions 2.0 and 2.1 of it can.")
-    with torch.device("meta"):
-        controlnet = WindowedControlNet(**config)
-    wanted = set(controlnet.state_dict())
-    if not wanted <= set(tensors):
-        raise InvalidLora("This ControlNet lacks tensors, or is of a kind that is not known here.")
+    # Copies, because where a tensor begins in memory changes the last bits of what is computed with it.
+    wanted = _wanted(config, tensors)
     if not all(torch.isfinite(tensors[name]).all() for name in wanted):
         raise InvalidLora("The file holds numbers that are not finite.")
-    try:
-        # Copies, because where a tensor begins in memory changes the last bits of what is computed with it.
-        controlnet.load_state_dict({name: tensors[name].clone() for name in wanted}, assign=True)
-    except RuntimeError:
-        raise InvalidLora("The shapes of this ControlNet's tensors do not fit each other.") from None
-    controlnet = controlnet.to(like.device, like.dtype).eval()
+    controlnet = _filled(config, {name: tensors[name].clone() for name in wanted})
+    controlnet = controlnet.to(like.device, like.dtype)
     return WindowedControlNet.from_transformer(controlnet, pipeline.transformer)  # type: ignore[no-any-return]
 
 
-def _config(tensors: dict[str, torch.Tensor], transformer: Any) -> dict[str, Any]:
-    """What its class wants to know, for versions 1, 2.0, 2.1 and 2.1-lite."""
-    if EMBEDDER not in tensors:
+def read_controlnet(path: Path, base: Base, device: torch.device, dtype: torch.dtype) -> WindowedControlNet:
+    """Build the ControlNet of a file that was pulled, straight on a device; nothing is borrowed yet."""
+    config = config_of(Look.into(path), base)
+    loaded = safetensors.torch.load_file(path, device=str(device))
+    tensors = {_plain(name): tensor for name, tensor in loaded.items()}
+    return _filled(config, {name: tensors[name].to(dtype) for name in _wanted(config, tensors)})
+
+
+def config_of(look: Look, base: Base) -> dict[str, Any]:
+    """What its class wants to know, for versions 1, 2.0, 2.1 and 2.1-lite. Raises InvalidLora."""
+    if EMBEDDER not in look.shapes:
         raise InvalidLora("This ControlNet is of a kind that is not known here.")
-    width, values = tensors[EMBEDDER].shape
-    layers, refiners = _count(tensors, "control_layers"), _count(tensors, "control_noise_refiner")
-    of = transformer.config
-    if not layers or layers > of.n_layers:
+    width, values = look.shapes[EMBEDDER]
+    channels = values // PATCH_VALUES
+    layers, refiners = _count(look.shapes, "control_layers"), _count(look.shapes, "control_noise_refiner")
+    if not layers or layers > base.n_layers:
         raise InvalidLora("This ControlNet has no layers, or too many.")
-    kind = _refiner(tensors, values // PATCH_VALUES, of.in_channels)
-    # They are spread evenly: 6 over 30 layers on each fifth, 15 on each second, 3 on each tenth.
-    places = list(range(0, of.n_layers, -(-of.n_layers // layers)))
-    return {
-        "control_layers_places": places[:layers],
-        "control_refiner_layers_places": list(range(of.n_refiner_layers)) if kind else None,
-        "control_in_dim": values // PATCH_VALUES,
+    # 2.0 and 2.1 have tensors of the same names; 2.0's refiner is zero, unused.
+    kind = (
+        None
+        if channels <= base.in_channels
+        else "control_noise_refiner"
+        if look.refines
+        else "control_layers"
+    )
+    found = {
+        "control_layers_places": _spread(layers, base.n_layers),
+        "control_refiner_layers_places": list(range(base.n_refiner_layers)) if kind else None,
+        "control_in_dim": channels,
         "add_control_noise_refiner": kind,
         "dim": width,
-        "n_refiner_layers": refiners or of.n_refiner_layers,
-        "n_heads": of.n_heads,
-        "n_kv_heads": of.n_kv_heads,
-        "norm_eps": of.norm_eps,
-        "qk_norm": of.qk_norm,
+        "n_refiner_layers": refiners or base.n_refiner_layers,
+        "n_heads": base.n_heads,
+        "n_kv_heads": base.n_kv_heads,
+        "norm_eps": base.norm_eps,
+        "qk_norm": base.qk_norm,
     }
+    return next((known for known in shipped().values() if _is(known, found)), found)
 
 
-def _refiner(tensors: dict[str, torch.Tensor], channels: int, latent_channels: int) -> str | None:
-    """Which layers refine the control's tokens. 2.0 and 2.1 have the same names; 2.0's are zero, unused."""
-    if channels <= latent_channels:
-        return None
-    first = tensors.get("control_noise_refiner.0.before_proj.weight")
-    return "control_layers" if first is None or not first.any() else "control_noise_refiner"
+@cache
+def shipped() -> dict[str, dict[str, Any]]:
+    """The configurations of the ControlNets that were published for Z-Image-Turbo, by version."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(CONFIGS.glob("*.json"))}
 
 
-def _count(tensors: dict[str, torch.Tensor], name: str) -> int:
-    return len({key.split(".")[1] for key in tensors if key.startswith(f"{name}.")})
+def _is(known: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Whether a configuration is the published one; which layers hear it, no tensor tells."""
+    told = [name for name in found if name != "control_layers_places"]
+    layers = [len(config["control_layers_places"]) for config in (known, found)]
+    return all(known[name] == found[name] for name in told) and layers[0] == layers[1]
+
+
+def _spread(layers: int, over: int) -> list[int]:
+    """The layers of the base that hear it, evenly: 6 over 30 on each fifth, 15 on each second."""
+    return list(range(0, over, -(-over // layers)))[:layers]
+
+
+def _wanted(config: Mapping[str, Any], tensors: Iterable[str]) -> set[str]:
+    with torch.device("meta"):
+        wanted = set(WindowedControlNet(**config).state_dict())
+    if not wanted <= set(tensors):
+        raise InvalidLora("This ControlNet lacks tensors, or is of a kind that is not known here.")
+    return wanted
+
+
+def _filled(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> WindowedControlNet:
+    with torch.device("meta"):
+        controlnet = WindowedControlNet(**config)
+    try:
+        controlnet.load_state_dict(tensors, assign=True)
+    except RuntimeError:
+        raise InvalidLora("The shapes of this ControlNet's tensors do not fit each other.") from None
+    return controlnet.eval()  # type: ignore[no-any-return]
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix(PREFIX)
+
+
+def _count(names: Iterable[str], of: str) -> int:
+    return len({name.split(".")[1] for name in names if name.startswith(f"{of}.")})

@@ -10,6 +10,7 @@ from transformers import GenerationConfig
 
 from safelight.engine.language_model import as_language_model
 from safelight.engine.little_world import strange_words
+from safelight.engine.streaming import at_hand
 from safelight.models.base import Run
 
 _INSTRUCTION = (
@@ -18,6 +19,9 @@ _INSTRUCTION = (
     "visual detail, light and composition. Answer in the prompt's language, with the new prompt and nothing "
     "else."
 )
+
+MAY_LEAVE = ("transformer", "controlnet")
+"""What makes room on a small device for an encoder that writes, which runs once for each word."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,14 @@ def _answer(pipeline: Any, recipe: Recipe, prompt: str, seed: int) -> str:
         pad_token_id=tokenizer.convert_tokens_to_ids("<|endoftext|>"),
         **options,
     )
-    with torch.inference_mode(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    model = as_language_model(pipeline.text_encoder)
+    others = [part for name, part in pipeline.components.items() if name in MAY_LEAVE]
+    with (
+        torch.inference_mode(),
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        at_hand(model.model, *others),
+    ):
         torch.manual_seed(seed)
-        out = as_language_model(pipeline.text_encoder).generate(**given, generation_config=how)
+        out = model.generate(**given, generation_config=how)
     answer: str = tokenizer.decode(out[0, given.input_ids.shape[1] :], skip_special_tokens=True)
     return answer.strip()

@@ -13,7 +13,7 @@ from PIL import Image
 from safelight.engine.canvas import Canvas
 
 LATENT_CHANNELS = 64
-"""Channels of a token of 2×2 latents, on which the batch norm's statistics lie."""
+"""Channels of a token of 2×2 nano latents, on which the batch norm's statistics lie."""
 
 MAX_RATIO = 8
 MIN_SIDE = 64
@@ -77,7 +77,7 @@ def unpack(pipeline: Any, latents: torch.Tensor, canvas: Canvas) -> torch.Tensor
     """The pipeline's tokens as latents, (1, channels, h, w)."""
     multiple = pipeline.vae_scale_factor * 2
     columns, rows = (side // multiple for side in canvas.working)
-    tokens = latents.transpose(1, 2).reshape(1, LATENT_CHANNELS, rows, columns)
+    tokens = latents.transpose(1, 2).reshape(1, latents.shape[-1], rows, columns)
     unpacked: torch.Tensor = pipeline._unpatchify_latents(tokens)
     return unpacked
 
@@ -98,6 +98,11 @@ def reference(image: Image.Image, pixels: int) -> Image.Image:
         return image
     around = [(missing // 2, missing - missing // 2) for missing in (missing_y, missing_x)]
     return Image.fromarray(np.pad(np.asarray(image), (*around, (0, 0)), mode="edge"))
+
+
+def autoencoder(vae: Any) -> Any:
+    """What the pipeline wants: klein's own autoencoder as it is, the small one with statistics."""
+    return KleinAutoencoder.around(vae) if isinstance(vae, AutoencoderTiny) else vae
 
 
 class KleinAutoencoder(AutoencoderTiny):  # type: ignore[misc]

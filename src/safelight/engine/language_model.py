@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from transformers import Qwen3ForCausalLM
 
+from safelight.engine.streaming import follow
+
 
 def as_language_model(encoder: Any) -> Any:
     """A `Qwen3ForCausalLM` around a `Qwen3Model`; its head is the embedding, as in the checkpoint.
@@ -19,4 +21,5 @@ def as_language_model(encoder: Any) -> Any:
         model = Qwen3ForCausalLM(encoder.config)
     model.model = encoder
     model.lm_head.weight = encoder.embed_tokens.weight
+    follow(model.lm_head, encoder.embed_tokens)
     return model.eval()

@@ -116,8 +116,8 @@ def _use_controlnet(
     """Make a ControlNet in the LoRA slot the one of this run. Returns its scale."""
     if any(use.kind == Kind.CONTROLNET for use in run.report.loras):
         raise InvalidLora(f"loras[{index}]: a request can have one ControlNet.")
-    substituted = not lora.path
-    if not substituted:
+    substituted = not lora.path and run.context.weights_name != "real"
+    if lora.path:
         pipeline.controlnet = load_controlnet(_checked_bytes(lora), pipeline, own_controlnet)
     modules = len(linear_modules(pipeline.controlnet.control_layers))
     run.report.loras.append(LoraUse(lora.name, lora.kind, lora.scale, modules, modules, substituted))

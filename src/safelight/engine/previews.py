@@ -13,7 +13,7 @@ import torch
 from diffusers.pipelines.z_image.pipeline_z_image_img2img import retrieve_latents
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import avg_pool2d, interpolate, pixel_shuffle, pixel_unshuffle
 
 MAX_SIDE = 128
 _PICTURES, _CELLS = 16, 8
@@ -36,13 +36,22 @@ def _fitted(vae: Any, scale: int) -> Tensor:
     coarse = torch.rand((_PICTURES, 3, 4, 4), generator=generator) * 2 - 1
     pixels = interpolate(coarse, size=_CELLS * scale, mode="bilinear").to(vae.device, vae.dtype)
     with torch.inference_mode():
-        latents = retrieve_latents(vae.encode(pixels), sample_mode="argmax")
-        latents = (latents - vae.config.shift_factor) * vae.config.scaling_factor
+        latents = _scaled(vae, retrieve_latents(vae.encode(pixels), sample_mode="argmax"))
         rows = _with_constant(latents.float()).flatten(0, -2).cpu()
         colours = avg_pool2d(pixels.float(), scale).movedim(1, -1).flatten(0, -2).cpu()
         # On the CPU, and by a way that stands latents which say the same thing twice.
         found: Tensor = torch.linalg.lstsq(rows, colours, driver="gelsd").solution
         return found
+
+
+def _scaled(vae: Any, latents: Tensor) -> Tensor:
+    """An autoencoder's latents as its pipeline denoises them."""
+    if hasattr(vae.config, "shift_factor"):
+        return (latents - vae.config.shift_factor) * vae.config.scaling_factor  # type: ignore[no-any-return]
+    # klein's are scaled by a batch norm over tokens of 2×2 latents.
+    mean = vae.bn.running_mean.view(1, -1, 1, 1).to(latents)
+    deviation = (vae.bn.running_var.view(1, -1, 1, 1) + vae.config.batch_norm_eps).sqrt().to(latents)
+    return pixel_shuffle((pixel_unshuffle(latents, 2) - mean) / deviation, 2)
 
 
 def preview(latents: Tensor, colours: Tensor) -> Image.Image:

@@ -47,15 +47,28 @@ class Size:
 
 @_strict
 @dataclass(frozen=True)
+class RealWeights:
+    """Which models draw with real weights, and where those are."""
+
+    model_ids: list[str]
+    folder: str
+    lock_file: str
+    precision: Literal["bf16", "fp8"]
+
+
+@_strict
+@dataclass(frozen=True)
 class Setup:
     """What the child needs to know before its first job. device: `auto`, `cpu`, `cuda` or `cuda:1`.
 
-    memory_bytes: what loaded weights may take up; None: a share of what there is.
+    memory_bytes: what models may take up on the device; None: a share of what there is. real: None: nano
+    weights draw for every model.
     """
 
     device: str
     models_dir: str | None
     memory_bytes: int | None = None
+    real: RealWeights | None = None
     kind: Literal["setup"] = "setup"
 
 

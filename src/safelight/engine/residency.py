@@ -2,7 +2,8 @@
 
 Parts that several models share are loaded once, and leave with the last of them. What leaves first is worth
 least: GreedyDual (Young 1994; Cao and Irani 1997), which weighs the seconds that loading again would take
-against the bytes that it frees, and ages what nobody asks for.
+against the bytes that it frees, and ages what nobody asks for. Real weights come by a plan; what leaves a GPU
+is kept in main memory while there is room.
 """
 
 from __future__ import annotations
@@ -10,15 +11,28 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
-from safelight.engine.weights import Loader, Shelf, ShelfKey, choose_device, part_folder, prepared_torch
+from safelight.engine.parking import ParkingLot
+from safelight.engine.sources import NanoFolders, Pulled, Source
+from safelight.engine.weights import Loader, Shelf, ShelfKey, choose_device, prepared_torch
+from safelight.errors import OutOfMemory
+from safelight.hub.disk import WeightsDisk
+from safelight.memory_plan import (
+    MemoryPlan,
+    fitting_pixels,
+    item_bytes,
+    leaner,
+    make_plan,
+    size_on_disk,
+)
 from safelight.models.base import NANO_DIR, Model, Part
 from safelight.safetensors_header import LENGTH_BYTES, header_length, parse_header
+from safelight.settings import Precision
 
 CPU_SHARE = 0.5
 GPU_SHARE = 0.7
@@ -26,6 +40,15 @@ GPU_SHARE = 0.7
 
 CPU_ITEM_BYTES, GPU_ITEM_BYTES = 4, 2
 """What one number takes up once it is loaded, whatever the file's own format."""
+
+
+@dataclass(frozen=True)
+class RealModels:
+    """The models that draw with real weights, and how those are kept in memory."""
+
+    model_ids: frozenset[str]
+    disk: WeightsDisk
+    precision: Precision
 
 
 @dataclass
@@ -47,15 +70,20 @@ class Residency:
         budget_bytes: int | None = None,
         *,
         root: Path = NANO_DIR,
+        real: RealModels | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """budget_bytes: None takes a share of the memory there is, known once the first model is loaded."""
         self._device = device
         self._budget_bytes = budget_bytes
-        self._root = root
+        self._plan_bytes = budget_bytes
+        self._nano: Source = NanoFolders(root)
+        self._real = real
         self._clock = clock
         self._shelf: Shelf = {}
+        self._parking = ParkingLot()
         self._residents: dict[str, _Resident] = {}
+        self._leaner: dict[str, MemoryPlan] = {}
         self._age = 0.0
 
     @property
@@ -65,23 +93,86 @@ class Residency:
 
     @property
     def loaded_bytes(self) -> int:
-        """What the loaded parts take up, each counted once."""
-        return sum(map(_bytes_of, self._shelf.values()))
+        """What the loaded parts take up on the device, each counted once."""
+        return _bytes_of(self._shelf.values())
 
     def pipeline(self, model: Model) -> tuple[Loader, Any]:
-        """The model's pipeline, loaded if it is not there; others leave for it where they must."""
+        """The model's pipeline, loaded if it is not there; others leave for it where they must.
+
+        Raises OutOfMemory when no plan for its real weights fits.
+        """
         if model.id not in self._residents:
-            self._make_room(model.weights.nano)
-            self._residents[model.id] = self._load(model)
+            source = self._source(model)
+            plan = self._plan(model, source)
+            self._make_room(source, source.parts(model), plan)
+            self._residents[model.id] = self._load(model, source, plan)
         resident = self._residents[model.id] = self._residents.pop(model.id)  # of equals the first leaves
         resident.worth = self._age + resident.seconds / max(1, self._own_bytes(model.id))
         return resident.loader, resident.pipeline
 
+    def make_leaner(self, model: Model) -> bool:
+        """After the device ran out of memory: free what can be freed. Returns whether that was anything.
+
+        The other models leave, and of this one less stays on the device from now on.
+        """
+        before = self.loaded_bytes
+        resident = self._residents.get(model.id)
+        plan = resident.loader.plan if resident else self._leaner.get(model.id)
+        found = leaner(plan) if plan else None
+        if found:
+            self._leaner[model.id] = found
+        for other in [name for name in self._residents if name != model.id]:
+            del self._residents[other]
+        if resident and found:
+            resident.loader.follow(found)
+        self._clear_shelf()
+        return found is not None or self.loaded_bytes < before
+
+    def fitting_pixels(self, model: Model) -> int | None:
+        """How large a picture would fit with as little on the device as possible; None: unknown."""
+        resident = self._residents.get(model.id)
+        plan = resident.loader.plan if resident else self._leaner.get(model.id)
+        return fitting_pixels(plan) if plan else None
+
     # --- coming -------------------------------------------------------------------------------------------
 
-    def _load(self, model: Model) -> _Resident:
+    def _source(self, model: Model) -> Source:
+        if self._real and model.id in self._real.model_ids:
+            return Pulled(self._real.disk)
+        return self._nano
+
+    def _plan(self, model: Model, source: Source) -> MemoryPlan | None:
+        """How real weights share the device; None for nano weights, which need no plan."""
+        if self._real is None or source is self._nano:
+            return None
+        if model.id in self._leaner:
+            return self._leaner[model.id]
+        on_cpu, precision = choose_device(self._device) == "cpu", self._real.precision
+        sizes = [
+            size_on_disk(name, source.path(part), item_bytes(name, precision, on_cpu=on_cpu))
+            for name, part in source.parts(model).items()
+        ]
+        if self._plan_bytes is None:
+            self._plan_bytes = _free_memory(choose_device(self._device)) + self.loaded_bytes
+        plan = make_plan(sizes, self._plan_bytes, precision=precision)
+        # On a CPU there is no second memory to stream from, unless a budget is asked for.
+        if plan is None or (on_cpu and self._budget_bytes is None and plan.streamed_bytes):
+            raise OutOfMemory(
+                f"The real weights of {model.id} do not fit in the {self._plan_bytes / 2**30:.1f} GiB that "
+                "this device has for them, not even streamed; SAFELIGHT_WEIGHTS=nano draws on it."
+            )
+        return plan
+
+    def _load(self, model: Model, source: Source, plan: MemoryPlan | None) -> _Resident:
         started_s = self._clock()
-        loader = Loader(model.weights.nano, self._device, self._shelf, self._root)
+        loader = Loader(
+            source.parts(model),
+            self._device,
+            self._shelf,
+            source=source,
+            plan=plan,
+            parked=self._parking.parked,
+        )
         try:
             pipeline = model.load(loader)
         except BaseException:
@@ -89,20 +180,30 @@ class Residency:
             raise
         return _Resident(loader, pipeline, self._clock() - started_s)
 
-    def _make_room(self, parts: Mapping[str, Part]) -> None:
+    def _make_room(self, source: Source, parts: Mapping[str, Part], plan: MemoryPlan | None) -> None:
         """Let pipelines leave until the parts that are missing fit, or nothing else is loaded."""
         if not parts:
             return
-        folders = {part_folder(part, self._root) for part in parts.values()}
-        while self._residents and self.loaded_bytes + self._missing_bytes(folders) > self._budget():
+        keys = {source.key(part): (name, source.path(part)) for name, part in parts.items()}
+        while self._residents and self.loaded_bytes + self._missing_bytes(keys, plan) > self._room(plan):
             least = min(self._residents, key=lambda model_id: self._residents[model_id].worth)
             self._age = self._residents.pop(least).worth
-            self._clear_shelf(keep=folders)
+            self._clear_shelf(keep=frozenset(keys))
 
-    def _missing_bytes(self, folders: set[Path]) -> int:
-        there = {folder for folder, _ in self._shelf}
-        item_bytes = CPU_ITEM_BYTES if choose_device(self._device) == "cpu" else GPU_ITEM_BYTES
-        return sum(_numbers_in(folder) for folder in folders - there) * item_bytes
+    def _missing_bytes(self, keys: Mapping[str, tuple[str, Path]], plan: MemoryPlan | None) -> int:
+        there = {key for key, _ in self._shelf}
+        missing = [place for key, place in keys.items() if key not in there]
+        if plan:
+            planned = [plan.part(name) for name, _ in missing]
+            return sum(part.staying_bytes for part in planned if part)
+        item = CPU_ITEM_BYTES if choose_device(self._device) == "cpu" else GPU_ITEM_BYTES
+        return sum(_numbers_in(folder) for _, folder in missing) * item
+
+    def _room(self, plan: MemoryPlan | None) -> int:
+        """What weights may take up on the device."""
+        if plan:
+            return plan.budget_bytes - (plan.peak_bytes - plan.staying_bytes)
+        return self._budget()
 
     def _budget(self) -> int:
         if self._budget_bytes is None:
@@ -111,16 +212,18 @@ class Residency:
 
     # --- leaving ------------------------------------------------------------------------------------------
 
-    def _clear_shelf(self, keep: frozenset[Path] | set[Path] = frozenset()) -> None:
+    def _clear_shelf(self, keep: frozenset[str] = frozenset()) -> None:
         """Drop every part that no pipeline uses, except what is about to be used."""
         used = {key for resident in self._residents.values() for key in resident.loader.used}
         unused = [key for key in self._shelf if key not in used and key[0] not in keep]
-        if not unused:
-            return
+        on_gpu = choose_device(self._device) != "cpu"
         for key in unused:
-            del self._shelf[key]
-        gc.collect()  # pipelines and their modules refer to each other in circles
-        if choose_device(self._device) != "cpu":
+            component = self._shelf.pop(key)
+            if on_gpu:
+                self._parking.park(key, component)
+        if unused or on_gpu:
+            gc.collect()  # pipelines and their modules refer to each other in circles
+        if on_gpu:
             prepared_torch().cuda.empty_cache()
 
     def _own_bytes(self, model_id: str) -> int:
@@ -129,14 +232,18 @@ class Residency:
         for other, resident in self._residents.items():
             if other != model_id:
                 others |= resident.loader.used
-        return sum(_bytes_of(self._shelf[key]) for key in self._residents[model_id].loader.used - others)
+        return _bytes_of(self._shelf[key] for key in self._residents[model_id].loader.used - others)
 
 
-def _bytes_of(component: Any) -> int:
-    if not isinstance(component, prepared_torch().nn.Module):
-        return 0
-    tensors = [*component.parameters(), *component.buffers()]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+def _bytes_of(components: Iterable[Any]) -> int:
+    """What modules take up on their device; what they lend each other counts once."""
+    found = {
+        id(tensor): tensor.numel() * tensor.element_size()
+        for component in components
+        if isinstance(component, prepared_torch().nn.Module)
+        for tensor in (*component.parameters(), *component.buffers())
+    }
+    return sum(found.values())
 
 
 def _numbers_in(folder: Path) -> int:
@@ -153,3 +260,11 @@ def _share_of_memory(device: str) -> int:
     if device == "cpu":
         return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * CPU_SHARE)
     return int(prepared_torch().cuda.get_device_properties(device).total_memory * GPU_SHARE)
+
+
+def _free_memory(device: str) -> int:
+    """What a device has left now, for weights and for computing."""
+    if device == "cpu":
+        return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * CPU_SHARE)
+    free: int = prepared_torch().cuda.mem_get_info(device)[0]
+    return free

@@ -8,6 +8,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +30,28 @@ from safelight.engine.protocol import (
     Thumbnail,
     pixels_path,
 )
-from safelight.engine.residency import Residency
+from safelight.engine.residency import RealModels, Residency
 from safelight.engine.weights import Loader
 from safelight.errors import InternalError, OutOfMemory, SafelightError, StorageFull
-from safelight.inputs import HOLES_SCHEME, ImageReference, image_fields
+from safelight.hub.disk import WeightsDisk
+from safelight.hub.lock import read_lock
+from safelight.inputs import HOLES_SCHEME, PIXELS, ImageReference, image_fields
 from safelight.models import load_catalogue
-from safelight.models.base import Run
+from safelight.models.base import Model, Run
+from safelight.settings import Precision
 
 MAX_NOTES = 50
 MAX_NOTE_CHARACTERS = 1000
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One job on its way through this process."""
+
+    request: Generate
+    model: Model
+    asked: Any
+    pictures: Mapping[str, Sequence[Image.Image]]
 
 
 class RunStopped(BaseException):
@@ -50,14 +65,15 @@ class Runner:
         self, setup: Setup, send: Callable[[FromChild], None], wants_stop: Callable[[], bool]
     ) -> None:
         self._catalogue = load_catalogue(Path(setup.models_dir) if setup.models_dir else None)
-        self._residency = Residency(setup.device, setup.memory_bytes)
+        self._residency = Residency(setup.device, setup.memory_bytes, real=_real_models(setup))
+        self._real_ids = frozenset(setup.real.model_ids) if setup.real else frozenset()
         self._send = send
         self._wants_stop = wants_stop
 
     def warm_up(self) -> None:
         """Load the first model whose weights are here, before a job asks for it."""
-        for model in self._catalogue.all():
-            if model.is_ready() and model.weights.nano:
+        for model in sorted(self._catalogue.all(), key=lambda model: model.id not in self._real_ids):
+            if model.id in self._real_ids or (model.is_ready() and model.weights.nano):
                 # What is wrong with it is told to the job that asks for it.
                 with contextlib.suppress(Exception):
                     self._residency.pipeline(model)
@@ -82,29 +98,63 @@ class Runner:
     def _generate(self, request: Generate) -> Done:
         model = self._catalogue.get(request.model_id)
         asked = model.Input.accepted(request.input)
-        model.check_installed(asked)  # it may have been accepted where more is installed
+        if model.id not in self._real_ids:
+            model.check_installed(asked)  # it may have been accepted where more is installed
         marks = image_fields(model.Input)
         pictures = {
             name: [_picture(Path(path), request.input[name], marks[name]) for path in paths]
             for name, paths in request.images.items()
         }
+        job = _Job(request, model, asked, pictures)
+        try:
+            return self._drawn(job)
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+        # Out of the block above: what the error's traceback holds would stay on the device.
+        if self._residency.make_leaner(model):
+            try:
+                return self._drawn(job, leaner=True)
+            except Exception as error:
+                if not _is_out_of_memory(error):
+                    raise
+        raise OutOfMemory(self._what_would_fit(job))
+
+    def _drawn(self, job: _Job, *, leaner: bool = False) -> Done:
+        """One go at a job. Raises whatever the model does."""
         started_s = time.monotonic()
-        context, pipeline = self._residency.pipeline(model)
+        context, pipeline = self._residency.pipeline(job.model)
         self._send(Loaded(time.monotonic() - started_s, self._residency.model_ids))
         notes: list[str] = []
         started_s = time.monotonic()
-        run = self._run(request, context, pictures, notes)
-        outputs = _checked(model.generate(pipeline, asked, run), model.output_size(asked))
+        run = self._run(job.request, context, job.pictures, notes)
+        outputs = _checked(job.model.generate(pipeline, job.asked, run), job.model.output_size(job.asked))
         for index, output in enumerate(outputs):
-            pixels_path(Path(request.folder), index).write_bytes(output.tobytes())
+            pixels_path(Path(job.request.folder), index).write_bytes(output.tobytes())
+        if leaner:
+            notes.append("The device ran out of memory at first; it was drawn with less of the model on it.")
+        if context.plan and context.plan.precision is Precision.FP8:
+            notes.append("The transformer was kept in fp8, which changes the picture a little.")
         return Done(
             sizes=[Size(*output.size) for output in outputs],
-            weights="nano",
+            weights=context.weights_name,
             generate_s=time.monotonic() - started_s,
             notes=[note[:MAX_NOTE_CHARACTERS] for note in notes[:MAX_NOTES]],
             loras=run.report.loras,
             expanded_prompt=run.report.expanded_prompt,
         )
+
+    def _what_would_fit(self, job: _Job) -> str:
+        """Say which of the model's sizes would fit, as far as that can be told."""
+        asked = job.model.output_size(job.asked)
+        named = "The device ran out of memory" + (" at {}×{} pixels".format(*asked) if asked else "")
+        room = self._residency.fitting_pixels(job.model)
+        if room is None or asked is None:
+            return f"{named}; ask for a smaller image."
+        fitting = [size for size in PIXELS.values() if prod(size) <= room and prod(size) < prod(asked)]
+        if not fitting:
+            return f"{named}, and no smaller size would fit beside this model's weights."
+        return "{}; {}×{} would fit.".format(named, *max(fitting, key=prod))
 
     def _run(
         self,
@@ -166,8 +216,19 @@ def _checked(outputs: Any, asked: tuple[int, int] | None) -> list[Image.Image]:
     return [output.convert("RGB") for output in outputs]
 
 
+def _real_models(setup: Setup) -> RealModels | None:
+    if setup.real is None:
+        return None
+    disk = WeightsDisk(Path(setup.real.folder), read_lock(Path(setup.real.lock_file)))
+    return RealModels(frozenset(setup.real.model_ids), disk, Precision(setup.real.precision))
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
 def _known_trouble(error: Exception) -> SafelightError:
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if _is_out_of_memory(error):
         return OutOfMemory()
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StorageFull()

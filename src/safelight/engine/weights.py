@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from safelight.engine.sources import NanoFolders, Source
+from safelight.memory_plan import FP8_PARTS, MemoryPlan
 from safelight.models.base import NANO_DIR, Part
+from safelight.settings import Precision
 
 if TYPE_CHECKING:
     import torch
 
 Component = TypeVar("Component")
 
-WORDS = Path("shared", "words.txt")
-
-ShelfKey = tuple[Path, type]
+ShelfKey = tuple[str, type]
 Shelf = dict[ShelfKey, Any]
-"""What is loaded in this process, by folder and class: models that name the same folder share it."""
-
-
-def part_folder(part: Part, root: Path = NANO_DIR) -> Path:
-    """Where a part's files are."""
-    return root / part.repo / part.folder
+"""What is loaded in this process, by what the weights are and class: models that name the same share it."""
 
 
 class Loader:
-    """The `LoadContext` of one model. used: what it has taken off the shelf."""
+    """The `LoadContext` of one model. used: what it has taken off the shelf.
 
-    def __init__(self, parts: Mapping[str, Part], device: str, shelf: Shelf, root: Path = NANO_DIR) -> None:
+    plan: how the parts share the device; None: everything stays on it. parked: what has left the device for
+    main memory.
+    """
+
+    def __init__(
+        self,
+        parts: Mapping[str, Part],
+        device: str,
+        shelf: Shelf,
+        root: Path = NANO_DIR,
+        *,
+        source: Source | None = None,
+        plan: MemoryPlan | None = None,
+        parked: Shelf | None = None,
+    ) -> None:
         self._parts = parts
         self._device = device
         self._shelf = shelf
-        self._root = root
+        self._source = source or NanoFolders(root)
+        self._parked = parked if parked is not None else {}
+        self.plan = plan
         self.used: set[ShelfKey] = set()
+        self._taken: dict[str, Any] = {}
 
     @property
     def device(self) -> torch.device:
@@ -46,31 +60,84 @@ class Loader:
     @property
     def known_words(self) -> frozenset[str] | None:
         """The words that nano weights were trained on; None: these weights know all of them."""
-        path = self._root / WORDS
-        return frozenset(path.read_text().split()) if path.is_file() else None
+        return self._source.known_words()
+
+    @property
+    def weights_name(self) -> str:
+        """`real` or `nano`."""
+        return self._source.name
 
     def has(self, name: str) -> bool:
         """Whether these weights have a part of that name."""
         return name in self._parts
 
+    def values(self, name: str) -> Mapping[str, Any]:
+        """What the JSON file of a part says; nothing where these weights have no such part."""
+        if not self.has(name):
+            return {}
+        found: dict[str, Any] = json.loads(self._source.path(self._parts[name]).read_text())
+        return found
+
     def part(self, name: str, kind: type[Component]) -> Component:
         """Load one component by its name in `Weights`; components that models share are loaded once."""
         part = self._parts[name]
-        key = (part_folder(part, self._root), kind)
+        key = (self._source.key(part), kind)
         if key not in self._shelf:
-            self._shelf[key] = self._load(*key)
+            self._shelf[key] = self._parked.pop(key, None) or self._load(name, self._source.path(part), kind)
+        self._place(name, self._shelf[key])
         self.used.add(key)
+        self._taken[name] = self._shelf[key]
         component: Component = self._shelf[key]
         return component
 
-    def _load(self, folder: Path, kind: Any) -> Any:
+    def follow(self, plan: MemoryPlan) -> None:
+        """Have as much of what is loaded on the device as another plan says."""
+        self.plan = plan
+        for name, component in self._taken.items():
+            self._place(name, component)
+
+    # --- loading ------------------------------------------------------------------------------------------
+
+    def _load(self, name: str, path: Path, kind: Any) -> Any:
         torch = prepared_torch()
         if not issubclass(kind, torch.nn.Module):
-            return kind.from_pretrained(folder, local_files_only=True)
+            return kind.from_pretrained(path, local_files_only=True)
+        from safelight.engine import checkpoints
+
+        kind = checkpoints.class_of(path, kind)
+        if self._is_streamed(name) or self.device.type == "cpu":
+            module = checkpoints.load_module(self, path, kind, torch.device("cpu"), self._dtype)
+        else:
+            module = checkpoints.load_module(self, path, kind, self.device, self._dtype)
+        if self._is_fp8(name):
+            module.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=self._dtype)
+        return module.eval()
+
+    def _place(self, name: str, component: Any) -> None:
+        """Have as much of a component on the device as the plan says."""
+        planned = self.plan.part(name) if self.plan else None
+        if planned is None or not isinstance(component, prepared_torch().nn.Module):
+            return
+        from safelight.engine.streaming import Streamed, streamed
+
+        found = streamed(component)
+        if planned.streamed_bytes:
+            (found or Streamed(component, self.device)).stay(planned.staying_bytes)
+        elif found and found.streamed_bytes:
+            found.stay_whole()
+
+    @property
+    def _dtype(self) -> torch.dtype:
         # Half precision is slow on a CPU, and its results differ between CPUs.
-        dtype = torch.float32 if self.device.type == "cpu" else torch.bfloat16
-        module = kind.from_pretrained(folder, local_files_only=True, dtype=dtype)
-        return module.to(self.device).eval()
+        torch = prepared_torch()
+        return torch.float32 if self.device.type == "cpu" else torch.bfloat16  # type: ignore[no-any-return]
+
+    def _is_streamed(self, name: str) -> bool:
+        planned = self.plan.part(name) if self.plan else None
+        return planned is not None and planned.streamed_bytes > 0
+
+    def _is_fp8(self, name: str) -> bool:
+        return self.plan is not None and self.plan.precision is Precision.FP8 and name in FP8_PARTS
 
 
 @cache

@@ -17,6 +17,7 @@ from safelight.hub.download import Advance, Download, digest, partial_bytes, sha
 from safelight.hub.listing import Hub, ListedFile, Listing
 from safelight.hub.lock import LockedFile, LockedRepo
 from safelight.models.base import Part
+from safelight.texts import readable_size
 
 AT_ONCE = 4
 """Files that are fetched or checked at the same time."""
@@ -80,9 +81,10 @@ class Pull:
                 f"{len(missing)} files are not here, among them {missing[0].name}; pull without --offline, "
                 f"or copy the folder {self._disk.folder} from a machine that has them."
             )
-        self._share(missing)
+        self._share_held(missing)
         self._check_space(missing)
         hashes = self._all(wanted)
+        self._share_fetched(wanted)
         return self._held(wanted, hashes)
 
     # --- what is wanted ---------------------------------------------------------------------------------
@@ -120,7 +122,7 @@ class Pull:
 
     # --- bringing it here -------------------------------------------------------------------------------
 
-    def _share(self, missing: list[_Want]) -> None:
+    def _share_held(self, missing: list[_Want]) -> None:
         """Take from another repository what is the same file: two models may share their text encoder."""
         known = {
             file.sha256: self._disk.blob(repo, file.blob)
@@ -130,27 +132,35 @@ class Pull:
         for want in list(missing):
             twin = known.get(want.file.sha256 or "")
             if twin is not None and twin.exists():
-                blob = self._disk.blob(want.repo, want.file.blob)
-                blob.parent.mkdir(parents=True, exist_ok=True)
-                os.link(twin.resolve(), blob)
+                _link_bytes(self._disk.blob(want.repo, want.file.blob), twin)
                 missing.remove(want)
 
+    def _share_fetched(self, wanted: Iterable[_Want]) -> None:
+        """Give every repository of this pull the files of which one was fetched for all."""
+        blobs = {want.file.blob: self._disk.blob(want.repo, want.file.blob) for want in _distinct(wanted)}
+        for want in wanted:
+            blob = self._disk.blob(want.repo, want.file.blob)
+            if not blob.exists():
+                _link_bytes(blob, blobs[want.file.blob])
+
     def _check_space(self, missing: Iterable[_Want]) -> None:
-        blobs = {self._disk.blob(want.repo, want.file.blob): want.file.size_bytes for want in missing}
-        needed = sum(max(0, size - partial_bytes(blob)) for blob, size in blobs.items())
+        needed = sum(
+            max(0, want.file.size_bytes - partial_bytes(self._disk.blob(want.repo, want.file.blob)))
+            for want in _distinct(missing)
+        )
         folder = next(path for path in (self._disk.folder, *self._disk.folder.parents) if path.exists())
         free = shutil.disk_usage(folder).free
         if needed and needed + SPARE_BYTES > free:
             raise PullFailed(
-                f"{needed / 1e9:.1f} GB have to come, and {free / 1e9:.1f} GB are free on the disk of "
+                f"{readable_size(needed)} have to come, and {readable_size(free)} are free on the disk of "
                 f"{self._disk.folder} (1 GB stays spare). Make room, or name another folder with "
                 "SAFELIGHT_WEIGHTS_DIR."
             )
 
     def _all(self, wanted: Sequence[_Want]) -> dict[str, str]:
         """Fetch what is missing and check all of it, large files first. Returns SHA-256 by blob."""
-        distinct = {want.file.blob + want.repo: want for want in wanted}.values()
-        largest_first = sorted(distinct, key=lambda want: -want.file.size_bytes)
+        there = [want for want in wanted if self._disk.blob(want.repo, want.file.blob).exists()]
+        largest_first = sorted(_distinct([*wanted, *there]), key=lambda want: -want.file.size_bytes)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             running = {pool.submit(self._one, want): want for want in largest_first}
             try:
@@ -161,7 +171,7 @@ class Pull:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-            return {want.repo + want.file.blob: future.result() for future, want in running.items()}
+            return {want.file.blob: future.result() for future, want in running.items()}
 
     def _one(self, want: _Want) -> str:
         blob, file = self._disk.blob(want.repo, want.file.blob), want.file
@@ -185,9 +195,19 @@ class Pull:
             _link(link, self._disk.blob(want.repo, want.file.blob))
             before = lock.repos.get(want.repo)
             files = before.files if before and before.commit == want.commit else {}
-            file = LockedFile(want.file.size_bytes, hashes[want.repo + want.file.blob], want.file.blob)
+            file = LockedFile(want.file.size_bytes, hashes[want.file.blob], want.file.blob)
             lock = lock.with_repo(want.repo, LockedRepo(BRANCH, want.commit, {**files, want.path: file}))
         return WeightsDisk(self._disk.folder, lock)
+
+
+def _distinct(wants: Iterable[_Want]) -> list[_Want]:
+    """One of all that want the same bytes; the last of them."""
+    return list({want.file.blob: want for want in wants}.values())
+
+
+def _link_bytes(blob: Path, twin: Path) -> None:
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    os.link(twin.resolve(), blob)
 
 
 def _chosen(part: Part, listing: Listing) -> dict[str, ListedFile]:

@@ -101,8 +101,21 @@ class LoadContext(Protocol):
         """Whether these weights have a part of that name."""
         ...
 
+    @property
+    def weights_name(self) -> str:
+        """`real` or `nano`."""
+        ...
+
     def part(self, name: str, kind: type[Component]) -> Component:
-        """Load one component by its name in `Weights`; components that models share are loaded once."""
+        """Load one component by its name in `Weights`; components that models share are loaded once.
+
+        kind: its class, or one that several classes of components are known by: then its configuration says
+        which of them it is.
+        """
+        ...
+
+    def values(self, name: str) -> Mapping[str, Any]:
+        """What the JSON file of a part says; nothing where these weights have no such part."""
         ...
 
 

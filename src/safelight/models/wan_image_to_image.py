@@ -176,16 +176,16 @@ class WanImageToImage(Model):
         )
         from transformers import Qwen2Tokenizer, Qwen3Model
 
-        from safelight.engine.klein import KleinAutoencoder
+        from safelight.engine.klein import autoencoder
         from safelight.engine.language_model import as_language_model
 
         pipeline = Flux2KleinPipeline(
             scheduler=context.part("scheduler", FlowMatchEulerDiscreteScheduler),
-            vae=KleinAutoencoder.around(context.part("vae", AutoencoderTiny)),
+            vae=autoencoder(context.part("vae", AutoencoderTiny)),
             text_encoder=as_language_model(context.part("text_encoder", Qwen3Model)),
             tokenizer=context.part("tokenizer", Qwen2Tokenizer),
             transformer=context.part("transformer", Flux2Transformer2DModel),
-            is_distilled=False,
+            is_distilled=context.values("index").get("is_distilled", context.weights_name == "real"),
         )
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
