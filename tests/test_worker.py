@@ -23,6 +23,7 @@ from safelight.lora_cache import LoraCache
 from safelight.lora_library import LoraLibrary
 from safelight.models import load_catalogue
 from safelight.store import Lease, Store, StoredFile
+from safelight.turns import MAX_OVERTAKING
 from safelight.wake import open_waker
 from safelight.worker import Pace, Worker
 from tests.sites import Site, answer
@@ -521,7 +522,7 @@ async def test_jobs_of_a_model_in_memory_go_first_but_not_for_ever(bench):
     for number, job_id in enumerate(claims):
         oldest = next(job for job in jobs if job not in claims[:number])
         waited = 0 if job_id == oldest else waited + 1
-        assert waited <= worker_module.MAX_OVERTAKING
+        assert waited <= MAX_OVERTAKING
 
 
 async def test_a_child_that_died_is_not_thought_to_hold_models(bench):

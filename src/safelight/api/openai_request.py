@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from python_multipart import FormParser
-from python_multipart.multipart import Field as FormField
-from python_multipart.multipart import File as FormFile
-from python_multipart.multipart import parse_options_header
+from typing import TYPE_CHECKING, Any, Literal
 
 from safelight.api.body import parse_json
 from safelight.errors import FieldProblem, InvalidInput, UnsupportedMediaType
 from safelight.inputs import Integer, ModelInput, OutputFormat, PlainText, Prompt, field
 from safelight.jobs import Json
 from safelight.texts import Language, Text
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import Field as FormField
+    from python_multipart.multipart import File as FormFile
 
 MAX_PARTS = 64
 MAX_TEXT_BYTES = 10**6
@@ -134,6 +133,8 @@ def _read_form(body: bytes, content_type: str) -> tuple[Json, list[bytes], bytes
 
 
 def _parts_of(body: bytes, content_type: str) -> tuple[list[FormField], list[FormFile]]:
+    from python_multipart.multipart import FormParser, parse_options_header  # Late: few servers need it.
+
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import cast
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
 
 from starlette.requests import Request
 
@@ -17,7 +18,6 @@ from safelight.database import Database
 from safelight.device_logins import DeviceLogins
 from safelight.errors import RateLimited
 from safelight.fetch import Fetcher
-from safelight.figures import Figures
 from safelight.files import FileStore, LocalFiles
 from safelight.keys import Keys
 from safelight.ledger import Ledger
@@ -34,6 +34,9 @@ from safelight.texts import Language, choose_language
 from safelight.usage import Usage
 from safelight.wake import open_waker
 from safelight.weights_choice import open_catalogue
+
+if TYPE_CHECKING:
+    from safelight.figures import Figures
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,15 @@ class Services:
     files: FileStore
     fetcher: Fetcher
     catalogue: Catalogue
-    figures: Figures
+    tally: Tally
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @cached_property
+    def figures(self) -> Figures:
+        """What Prometheus is told."""
+        from safelight.figures import Figures  # Late: to import it takes long, and few servers are asked.
+
+        return Figures(self.tally)
 
     def price_of(self, model: Model) -> Price:
         """What a model costs here."""
@@ -93,7 +103,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             files=files,
             fetcher=Fetcher(settings.fetch_allow),
             catalogue=catalogue,
-            figures=Figures(tally),
+            tally=tally,
         )
 
 
