@@ -10,8 +10,8 @@ import pytest
 import structlog
 
 from safelight.accounts import OWNER_ID
+from safelight.api import guards
 from safelight.api.answers import error_answer
-from safelight.api.guards import OPEN, PROTECTED
 from safelight.api.wire import MAX_ERROR_BYTES, error_body
 from safelight.errors import FieldProblem, InvalidInput, SafelightError, StorageFull, Unavailable
 from safelight.keys import NewKey
@@ -343,7 +343,7 @@ def test_the_openapi_document_describes_every_route(server):
     }
     assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
     for path, methods in paths.items():
-        protected = path.startswith(PROTECTED) and path not in OPEN
+        protected = path.startswith(guards.PROTECTED) and path not in guards.OPEN
         for operation in methods.values():
             assert bool(operation["security"]) == protected
             assert {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"} == {
