@@ -538,4 +538,5 @@ async def test_a_child_that_died_is_not_thought_to_hold_models(bench):
 async def test_a_job_whose_device_broke_or_hung_runs_again_on_a_new_child(bench, tmp_path, model):
     bench.start()
     job = await bench.ended(await bench.submit(model, prompt=str(tmp_path / "broken")))
-    assert (job.status, job.attempt) == (JobStatus.COMPLETED, 2)
+    assert job.status is JobStatus.COMPLETED
+    assert job.attempt > 1
