@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from safelight.accounts import OWNER_ID
 from safelight.jobs import Job, JobStatus, new_id
@@ -21,6 +22,7 @@ def new_job(**changes: object) -> Job:
         "status": JobStatus.IN_QUEUE,
         "attempt": 0,
         "created_at": datetime.now(UTC),
+        "cost": Decimal("0.0025"),
     }
     return Job(**{**values, **changes})  # type: ignore[arg-type]
 

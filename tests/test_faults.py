@@ -5,19 +5,20 @@ import os
 import random
 import signal
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from safelight.accounts import OWNER_ID
 from safelight.files import LocalFiles
-from safelight.jobs import Job, JobStatus, new_id
+from safelight.jobs import JobStatus
 from safelight.launch import Workers
+from safelight.ledger import Balance, Ledger
 from safelight.maintenance import Maintenance
 from safelight.settings import read_settings
+from tests.money import COST, account_with, submit
 from tests.processes import children_of, until_gone
 
+SLOW = {"model_id": "test/slow", "input": {"num_inference_steps": 3}}
 MODELS = Path(__file__).parent / "models"
 
 
@@ -31,11 +32,10 @@ async def test_no_job_is_lost_whatever_dies(sqlite_url, database, store, tmp_pat
     maintenance = Maintenance(store, clock=lambda: time.monotonic() * 5)
     workers = Workers(settings)
     await workers.start()
-    jobs = [new_job() for _ in range(30)]
+    payer = await account_with(database, 30 * COST)
     try:
-        for job in jobs:
-            await store.add(job)
-        ended, kills = await asyncio.gather(until_all_ended(store, jobs, maintenance), kill_some(chance))
+        jobs = [await submit(store, payer, **SLOW) for _ in range(30)]
+        ended, kills = await asyncio.gather(until_all_ended(store, jobs, maintenance), kill_some(chance, store))
     finally:
         await workers.stop()
     assert kills == 4
@@ -46,6 +46,9 @@ async def test_no_job_is_lost_whatever_dies(sqlite_url, database, store, tmp_pat
         assert all(files.path(output.file_id).stat().st_size == output.size_bytes for output in job.outputs)
     assert sum(job.status is JobStatus.COMPLETED for job in ended) >= 28
     assert any(job.attempt > 1 for job in ended)
+    # The fixture audits the ledger; here it is whether who paid has paid for what was made.
+    completed = sum(job.status is JobStatus.COMPLETED for job in ended)
+    assert await Ledger(database).balance(payer.id) == Balance((30 - completed) * COST)
     await until_gone(children_of(os.getpid()))
 
 
@@ -56,10 +59,10 @@ async def test_a_worker_that_lost_its_lease_changes_nothing(sqlite_url, database
     maintenance = Maintenance(store, clock=lambda: time.monotonic() * 5)
     workers = Workers(settings)
     await workers.start()
-    job = new_job(num_inference_steps=30)
+    payer = await account_with(database, 10 * COST)
     sleeper = None
     try:
-        await store.add(job)
+        job = await submit(store, payer, **SLOW | {"input": {"num_inference_steps": 30}})
         held = await until(store, job, lambda job: job.progress is not None, maintenance)
         sleeper = int(held.worker_id.split(".")[-2])
         os.kill(sleeper, signal.SIGSTOP)
@@ -68,23 +71,22 @@ async def test_a_worker_that_lost_its_lease_changes_nothing(sqlite_url, database
         assert done.worker_id != held.worker_id
         os.kill(sleeper, signal.SIGCONT)
         # It is awake again when it takes new work, and done with the old job when it has drained.
-        others = [new_job() for _ in range(8)]
-        for other in others:
-            await store.add(other)
+        others = [await submit(store, payer, **SLOW) for _ in range(8)]
         ended = await until_all_ended(store, others, maintenance)
         assert {other.worker_id for other in ended} == {held.worker_id, done.worker_id}
     finally:
         if sleeper:
             os.kill(sleeper, signal.SIGCONT)
         await workers.stop()
-    assert await store.get(job.id, OWNER_ID) == done
+    assert await store.get(job.id, job.account_id) == done
     stored = {path.name for path in settings.files_dir.rglob("*") if path.is_file()}
     assert stored == {output.file_id for ended_job in [done, *ended] for output in ended_job.outputs}
+    assert await Ledger(database).balance(payer.id) == Balance(COST)
 
 
 async def until(store, job, condition, maintenance):
     async with asyncio.timeout(60):
-        while not condition(found := await store.get(job.id, OWNER_ID)):
+        while not condition(found := await store.get(job.id, job.account_id)):
             await maintenance.tick()
             await asyncio.sleep(0.05)
     return found
@@ -95,18 +97,13 @@ def database_url(sqlite_url):
     return sqlite_url
 
 
-def new_job(num_inference_steps=3):
-    values = {"num_inference_steps": num_inference_steps}
-    return Job(new_id(), OWNER_ID, "test/slow", values, JobStatus.IN_QUEUE, 0, datetime.now(UTC))
-
-
-async def kill_some(chance):
-    """Kill a worker or a child now and then. Returns how many were killed."""
+async def kill_some(chance, store):
+    """Kill a worker or a child now and then while jobs run. Returns how many were killed."""
     kills = 0
     while kills < 4:
         await asyncio.sleep(chance.uniform(0.5, 1.5))
         processes = [pid for pid in children_of(os.getpid()) if is_ours(pid)]
-        if processes:
+        if processes and await store.in_progress():
             os.kill(chance.choice(processes), signal.SIGKILL)
             kills += 1
     return kills
@@ -123,7 +120,7 @@ async def until_all_ended(store, jobs, maintenance):
     async with asyncio.timeout(90):
         while True:
             await maintenance.tick()
-            found = [await store.get(job.id, OWNER_ID) for job in jobs]
+            found = [await store.get(job.id, job.account_id) for job in jobs]
             if all(job.status.is_final for job in found):
                 return found
             await asyncio.sleep(0.1)

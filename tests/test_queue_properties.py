@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import count
 
 import pytest
@@ -19,15 +20,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from safelight.accounts import OWNER_ID, Accounts
+from safelight.accounts import Accounts
 from safelight.database import Database
 from safelight.jobs import MAX_ATTEMPTS, Job, JobError, JobStatus, Report
+from safelight.ledger import Balance, Ledger
 from safelight.maintenance import LEASE_S, Maintenance
 from safelight.store import Lease, Store
 from safelight.tables import jobs
-from tests.jobs import NoWaker, new_job
+from tests.jobs import NoWaker
+from tests.money import COST, account_with, submit
 
 REPORT = Report(seed=1, weights="nano", timings={})
+CREDITS = Decimal(1)
 ERROR = JobError("corrupt_image", "The image is damaged or cut off.")
 
 _examples = count()
@@ -62,7 +66,7 @@ class Expected:
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Everything that may happen to jobs, in any order."""
+    """Everything that may happen to jobs, in any order, and to the credits of who pays for them."""
 
     def __init__(self, runner: asyncio.Runner, database: Database) -> None:
         super().__init__()
@@ -70,6 +74,7 @@ class QueueMachine(RuleBasedStateMachine):
         self._database = database
         self._store = Store(database, NoWaker())
         self._model_id = f"model/{next(_examples)}"  # What earlier examples left is not ours.
+        self._account = self._run(account_with(database, CREDITS))
         self._expected: dict[str, Expected] = {}
         self._held: list[Job] = []  # What workers believe to hold, rightly or not.
         self._now_s = 0.0
@@ -80,8 +85,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule()
     def submit(self) -> None:
-        job = new_job(model_id=self._model_id)
-        self._run(self._store.add(job))
+        job = self._run(submit(self._store, self._account, model_id=self._model_id))
         self._expected[job.id] = Expected()
 
     @precondition(lambda self: self._expected)
@@ -91,7 +95,7 @@ class QueueMachine(RuleBasedStateMachine):
         was_queued = expected.status is JobStatus.IN_QUEUE
         if was_queued:
             expected.end(JobStatus.CANCELLED)
-        found = self._run(self._store.cancel(job_id, OWNER_ID))
+        found = self._run(self._store.cancel(job_id, self._account.id))
         assert found.status is expected.status
 
     @rule(worker_id=workers)
@@ -188,6 +192,13 @@ class QueueMachine(RuleBasedStateMachine):
                 assert row.worker_id == expected.worker_id
             assert expected.attempt <= MAX_ATTEMPTS
 
+    @invariant()
+    def the_money_is_where_it_belongs(self) -> None:
+        under_way = sum(not expected.status.is_final for expected in self._expected.values())
+        completed = sum(e.status is JobStatus.COMPLETED for e in self._expected.values())
+        found = self._run(Ledger(self._database).balance(self._account.id))
+        assert found == Balance(CREDITS - COST * (under_way + completed), COST * under_way)
+
     def teardown(self) -> None:
         """Whatever happened: a last worker brings every job to its one end."""
         while any(not expected.status.is_final for expected in self._expected.values()):
@@ -199,6 +210,7 @@ class QueueMachine(RuleBasedStateMachine):
             if self._held:
                 self.complete(len(self._held) - 1)
         self.the_database_agrees()
+        assert self._run(Ledger(self._database).audit()) == []
         assert all(expected.endings == 1 for expected in self._expected.values())
 
     def _running(self) -> Iterator[tuple[str, Expected]]:
