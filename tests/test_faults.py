@@ -35,7 +35,9 @@ async def test_no_job_is_lost_whatever_dies(sqlite_url, database, store, tmp_pat
     payer = await account_with(database, 30 * COST)
     try:
         jobs = [await submit(store, payer, **SLOW) for _ in range(30)]
-        ended, kills = await asyncio.gather(until_all_ended(store, jobs, maintenance), kill_some(chance, store))
+        ended, kills = await asyncio.gather(
+            until_all_ended(store, jobs, maintenance), kill_some(chance, store)
+        )
     finally:
         await workers.stop()
     assert kills == 4

@@ -196,26 +196,39 @@ async def test_a_second_signal_does_not_wait_for_what_runs(tmp_path):
         assert result(http, request_id)["status"] == "in_queue"
 
 
-async def test_after_killing_everything_nothing_accepted_is_missing(tmp_path):
-    with served(tmp_path / "data") as server, server.http() as http:
-        requests = [submit(http, "test/slow", num_inference_steps=3, seed=seed) for seed in range(12)]
-        until(lambda: has_ended(http, requests[2]))
+async def test_after_killing_everything_nothing_accepted_is_missing_or_paid_for_twice(tmp_path):
+    settings = {"data_dir": tmp_path / "data", "pricing": "default.usd = 0.01"}
+    with served(**settings) as server:
+        payer = account_with(server, usd=0.12)
+        with server.http(payer) as http:
+            requests = [submit(http, "test/slow", num_inference_steps=3, seed=seed) for seed in range(12)]
+            until(lambda: has_ended(http, requests[2]))
         processes = [server.process.pid, *children_of(server.process.pid)]
         for pid in processes:
             os.kill(pid, signal.SIGKILL)
         server.process.wait()
     await until_gone(processes)
-    with served(tmp_path / "data") as server, server.http() as http:
+    with served(**settings) as server, server.http(payer) as http, server.http() as owner:
         # What was running waits for its lease of 30 s to run out; all the others go on at once.
         until(lambda: all(has_ended(http, request_id) for request_id in requests), timeout_s=90)
         ended = [result(http, request_id) for request_id in requests]
         assert [one["status"] for one in ended] == ["succeeded"] * 12
         assert [one["seed"] for one in ended] == list(range(12))
         assert all(http.get(one["output"]["image"]).status_code == 200 for one in ended)
+        assert owner.get("/v1/admin/audit").json() == {"ok": True, "findings": []}
+        assert http.get("/v1/balance").json() == {"balance_usd": 0, "currency": "USD", "held_usd": 0}
         processes = [server.process.pid, *children_of(server.process.pid)]
         assert server.stop() == 0
     assert not any(map(is_alive, processes))
     assert list((tmp_path / "data" / "scratch").iterdir()) == []
+
+
+def account_with(server, usd):
+    """The key of a new metered account with so much to spend."""
+    with server.http() as owner:
+        made = owner.post("/v1/admin/accounts", json={"email": "payer@example.org"}).json()
+        owner.post(f"/v1/admin/accounts/{made['id']}/grants", json={"amount_usd": usd})
+    return made["key"]
 
 
 async def test_no_process_outlives_a_server_that_is_killed(tmp_path):

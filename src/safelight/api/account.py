@@ -6,12 +6,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from safelight.api.account_shapes import LedgerPage, UsageReport
 from safelight.api.account_wire import ledger_page, usage_shown
 from safelight.api.answers import json_answer
 from safelight.api.documentation import documented, in_query
 from safelight.api.parameters import day, whole_number
 from safelight.api.services import account, caller, services
-from safelight.api.shapes import Balance, LedgerPage, Me, UsageReport
+from safelight.api.shapes import Balance, Me
 from safelight.api.wire import balance_of, identity_of
 from safelight.jobs import Json
 

@@ -8,12 +8,7 @@ from starlette.responses import Response
 
 from safelight.accounts import FIRST_KEY
 from safelight.api.account import DAYS, PAGE, ledger_of, usage_of
-from safelight.api.account_wire import account_shown, entry_shown, key_shown, usd
-from safelight.api.answers import json_answer
-from safelight.api.documentation import body_of, documented, in_path
-from safelight.api.forms import AccountForm, GrantForm, KeyForm, LimitsForm, read_form
-from safelight.api.services import services
-from safelight.api.shapes import (
+from safelight.api.account_shapes import (
     AccountList,
     ApiAccount,
     ApiKey,
@@ -25,6 +20,11 @@ from safelight.api.shapes import (
     NewApiKey,
     UsageReport,
 )
+from safelight.api.account_wire import account_shown, entry_shown, key_shown, usd
+from safelight.api.answers import json_answer
+from safelight.api.documentation import body_of, documented, in_path
+from safelight.api.forms import AccountForm, GrantForm, KeyForm, LimitsForm, read_form
+from safelight.api.services import services
 from safelight.ledger import Balance
 
 router = APIRouter()

@@ -6,12 +6,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from safelight.api.account_shapes import ApiKey, KeyList, NewApiKey
 from safelight.api.account_wire import key_shown
 from safelight.api.answers import json_answer
 from safelight.api.documentation import body_of, documented, in_path
 from safelight.api.forms import KeyForm, read_form
 from safelight.api.services import account, services
-from safelight.api.shapes import ApiKey, KeyList, NewApiKey
 
 router = APIRouter()
 
