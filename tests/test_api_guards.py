@@ -15,6 +15,7 @@ from safelight.api.answers import error_answer
 from safelight.api.wire import MAX_ERROR_BYTES, error_body
 from safelight.errors import FieldProblem, InvalidInput, SafelightError, StorageFull, Unavailable
 from safelight.keys import NewKey
+from safelight.texts import Language
 from tests.api_server import NEIGHBOUR_ID, OWNER_KEY, running_server
 
 PROTECTED = [
@@ -280,18 +281,18 @@ def test_an_unexpected_error_is_500_without_details_and_logged_without_values(tm
 
 
 def test_a_job_failure_in_the_api_is_a_500_without_its_words():
-    assert error_answer(SafelightError("the password is x")).body.count(b"password") == 0
+    assert error_answer(SafelightError("the password is x"), Language.EN).body.count(b"password") == 0
 
 
 @pytest.mark.parametrize("error", [Unavailable(retry_after_s=7), Unavailable(), StorageFull()])
 def test_retry_after_stands_where_trying_again_helps(error):
-    answer = error_answer(error)
+    answer = error_answer(error, Language.EN)
     assert answer.headers["retry-after"] == str(error.retry_after_s or 5)
 
 
 def test_no_error_is_over_4_kb():
     fields = tuple(FieldProblem("필드" * 500, "말" * 5000) for _ in range(100))
-    body = error_body(InvalidInput("\ud800" + "말" * 100_000, fields=fields))
+    body = error_body(InvalidInput("\ud800" + "말" * 100_000, fields=fields), Language.EN)
     assert 1000 < len(body) <= MAX_ERROR_BYTES
     body.decode("utf-8")
 

@@ -51,7 +51,7 @@ def test_what_the_parent_says_is_what_the_child_hears(message):
         Loaded(1.5, ["a/model"]),
         Step(1, 8),
         Done([Size(1024, 768)], "nano", 0.5, ["cut"]),
-        Failed("corrupt_image", "The image is damaged."),
+        Failed("corrupt_image", "The image is damaged.", "이미지가 손상되었습니다."),
         Stopped(),
     ],
 )

@@ -15,7 +15,7 @@ from safelight import worker as worker_module
 from safelight.accounts import OWNER_ID
 from safelight.engine.parent import Child, Patience
 from safelight.engine.protocol import Setup
-from safelight.errors import StorageFull, Unavailable
+from safelight.errors import InternalError, StorageFull, Unavailable, WorkerLost
 from safelight.fetch import Fetcher
 from safelight.files import LocalFiles
 from safelight.jobs import Job, JobStatus, Progress, new_id
@@ -23,6 +23,7 @@ from safelight.lora_cache import LoraCache
 from safelight.lora_library import LoraLibrary
 from safelight.models import load_catalogue
 from safelight.store import Lease, Store, StoredFile
+from safelight.texts import Language
 from safelight.turns import MAX_OVERTAKING
 from safelight.wake import open_waker
 from safelight.worker import Pace, Worker
@@ -131,8 +132,9 @@ class Bench:
             await self._task
             self._task = None
 
-    async def submit(self, model="test/instant", **values):
-        job = Job(new_id(), OWNER_ID, model, values, JobStatus.IN_QUEUE, 0, datetime.now(UTC))
+    async def submit(self, model="test/instant", language=Language.EN, **values):
+        now = datetime.now(UTC)
+        job = Job(new_id(), OWNER_ID, model, values, JobStatus.IN_QUEUE, 0, now, language=language)
         await self.store.add(job)
         return job.id
 
@@ -287,6 +289,13 @@ async def test_a_job_that_kills_its_child_has_three_attempts(bench, model):
     job = await bench.ended(poison)
     assert (job.status, job.error.code, job.attempt) == (JobStatus.FAILED, "worker_lost", 3)
     assert bench.store.calls.count(("claim", poison)) == 3
+
+
+@pytest.mark.parametrize("model", ["test/raises", "test/kills-itself"])
+async def test_a_failure_speaks_the_language_of_its_request(bench, model):
+    bench.start()
+    job = await bench.ended(await bench.submit(model, language=Language.KO))
+    assert job.error.message in {InternalError.ko, WorkerLost.ko}
 
 
 async def test_a_job_survives_the_death_of_its_child(bench):

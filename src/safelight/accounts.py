@@ -16,6 +16,7 @@ from safelight.errors import NotFound
 from safelight.jobs import Json, new_id
 from safelight.keys import NewKey, key_row
 from safelight.tables import accounts, api_keys
+from safelight.texts import Text
 
 OWNER_ID = "owner"
 OWNER_EMAIL = "owner@localhost"
@@ -66,7 +67,7 @@ class Accounts:
 
 def _found(row: Any | None) -> Account:
     if row is None:
-        raise NotFound("There is no such account.")
+        raise NotFound(Text("There is no such account.", "그런 계정이 없습니다."))
     return _account_of(row)
 
 

@@ -20,6 +20,7 @@ from safelight.database import Database
 from safelight.errors import NotFound, RateLimited
 from safelight.keys import NewKey, key_row, new_key
 from safelight.tables import api_keys, device_logins
+from safelight.texts import Text
 
 EXPIRES_IN_S = 600
 POLL_INTERVAL_S = 2
@@ -60,7 +61,7 @@ class DeviceLogins:
         code = "".join(secrets.choice(_LETTERS) for _ in range(8))
         login = StartedLogin(secrets.token_urlsafe(32), f"{code[:4]}-{code[4:]}")
         if not await self._database.write(lambda connection: _start(connection, login)):
-            raise RateLimited("Too many logins wait for approval; try again in a minute.", retry_after_s=60)
+            raise RateLimited(_TOO_MANY, retry_after_s=60)
         return login
 
     async def decide(self, user_code: str, account_id: str, *, approved: bool) -> None:
@@ -68,7 +69,7 @@ class DeviceLogins:
         letters = "".join(letter for letter in user_code.upper() if letter in _LETTERS)
         code = f"{letters[:4]}-{letters[4:]}"
         if not await self._database.write(lambda found: _decide(found, code, account_id, approved)):
-            raise NotFound("No login waits under that code; it may have expired. Start it again.")
+            raise NotFound(_NONE_WAITS)
 
     async def poll(self, device_code: str) -> tuple[LoginStatus, str | None]:
         """Return where the login of a device is; its key comes with the first answer `authorized`."""
@@ -131,3 +132,13 @@ def _hand_over(connection: Connection, digest: bytes) -> str | None:
         sa.insert(api_keys), key_row(token, gone.account_id, NewKey(f"device {gone.user_code}", SCOPES))
     )
     return token
+
+
+_TOO_MANY = Text(
+    "Too many logins wait for approval; try again in a minute.",
+    "승인을 기다리는 로그인이 너무 많습니다. 1분 뒤에 다시 시도해 주세요.",
+)
+_NONE_WAITS = Text(
+    "No login waits under that code; it may have expired. Start it again.",
+    "그 코드로 기다리는 로그인이 없습니다. 만료되었을 수 있으니 다시 시작해 주세요.",
+)

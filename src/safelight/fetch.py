@@ -33,6 +33,7 @@ from safelight.errors import (
     UrlNotAllowed,
 )
 from safelight.files import create_private, disk_errors, write_all
+from safelight.texts import Text
 from safelight.urls import Target, parse_url
 
 MAX_REDIRECTS = 3
@@ -129,9 +130,9 @@ class Fetcher:
         if (target.host, target.port) in self._allow:
             return target
         if target.scheme != "https" or target.port != 443:
-            raise UrlNotAllowed("This URL may not be fetched: only https:// on port 443 is.")
+            raise UrlNotAllowed(_ONLY_HTTPS)
         if address or "." not in target.host or target.host.endswith(".localhost"):
-            raise UrlNotAllowed("This URL may not be fetched: its host must be a public name.")
+            raise UrlNotAllowed(_ONLY_PUBLIC)
         return target
 
     async def _follow(self, target: Target, wanted: Wanted) -> Fetched:
@@ -274,4 +275,15 @@ async def _paced(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
 
 
 def _too_large(limit_bytes: int) -> FileTooLarge:
-    return FileTooLarge(f"The file is larger than {limit_bytes // 1_000_000} MB.")
+    most = limit_bytes // 1_000_000
+    return FileTooLarge(Text(f"The file is larger than {most} MB.", f"파일이 {most}MB보다 큽니다."))
+
+
+_ONLY_HTTPS = Text(
+    "This URL may not be fetched: only https:// on port 443 is.",
+    "이 URL은 가져올 수 없습니다. 443번 포트의 https:// 주소만 가능합니다.",
+)
+_ONLY_PUBLIC = Text(
+    "This URL may not be fetched: its host must be a public name.",
+    "이 URL은 가져올 수 없습니다. 호스트가 공개된 이름이어야 합니다.",
+)

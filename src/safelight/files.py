@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from safelight.errors import NotFound, StorageFull, Unavailable
+from safelight.texts import Text
 
 PARTIAL = "partial"
 ABANDONED_AFTER_S = 24 * 3600
@@ -99,6 +100,12 @@ class LocalFiles:
                     partial.unlink()
 
 
+_STORAGE_FAILED = Text(
+    "The storage of this server failed; try again shortly.",
+    "이 서버의 저장 장치에 문제가 있습니다. 잠시 후 다시 시도해 주세요.",
+)
+
+
 @contextmanager
 def disk_errors() -> Iterator[None]:
     """Raise StorageFull for a full disk, quota or size limit, and Unavailable for other trouble."""
@@ -107,7 +114,7 @@ def disk_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise StorageFull from error
-        raise Unavailable("The storage of this server failed; try again shortly.") from error
+        raise Unavailable(_STORAGE_FAILED) from error
 
 
 def create_private(path: Path) -> FileIO:

@@ -11,13 +11,12 @@ from pathlib import Path
 from safelight.errors import InvalidImage
 from safelight.images import read_size
 from safelight.inputs import Validation
-from safelight.texts import Language
 
 MEGABYTE = 2**20
 FILE_SIZE = "file_size_mb<"
 
 
-def check_image(path: Path, rules: tuple[Validation, ...], language: Language) -> None:
+def check_image(path: Path, rules: tuple[Validation, ...]) -> None:
     """Judge a file by its size and its header, decoding nothing.
 
     Sides are as stored; no rule tells width from height, so a rotation changes nothing.
@@ -25,7 +24,7 @@ def check_image(path: Path, rules: tuple[Validation, ...], language: Language) -
     """
     for rule in rules:
         if rule.rule == FILE_SIZE and path.stat().st_size >= rule.value * MEGABYTE:
-            raise InvalidImage(rule.error.within(language))
+            raise InvalidImage(rule.error)
     if not rules:
         return
     width, height = read_size(path)
@@ -42,7 +41,7 @@ def check_image(path: Path, rules: tuple[Validation, ...], language: Language) -
             case _:
                 broken = False
         if broken:
-            raise InvalidImage(rule.error.within(language))
+            raise InvalidImage(rule.error)
 
 
 def file_rule(rules: tuple[Validation, ...]) -> Validation | None:

@@ -29,6 +29,7 @@ from safelight.image_headers import (
     identify,
     size_of,
 )
+from safelight.texts import Text
 
 __all__ = [
     "MAX_IMAGE_BYTES",
@@ -117,10 +118,10 @@ def parse_data_uri(text: str) -> bytes:
     """
     head = re.match(r"data:image/(png|jpe?g|webp);base64,", text, re.IGNORECASE)
     if not head:
-        raise InvalidInput("must start with data:image/png;base64, (or jpeg, or webp)")
+        raise InvalidInput(_NO_DATA_URI)
     payload = text[head.end() :]
     if len(payload) // 4 * 3 - payload.count("=", -2) > MAX_IMAGE_BYTES:
-        raise InvalidInput(f"must hold at most {MAX_IMAGE_BYTES // 1_000_000} MB")
+        raise InvalidInput(_TOO_MUCH_DATA)
     try:
         # In pieces: each holds up every other thread of the process.
         pieces = range(0, len(payload), _BASE64_PIECE)
@@ -133,14 +134,25 @@ def parse_data_uri(text: str) -> bytes:
     return data
 
 
-_NOT_BASE64 = "must hold valid base64: A–Z, a–z, 0–9, + and /, with = at the end"
+_MAX_MB = MAX_IMAGE_BYTES // 1_000_000
+_NO_DATA_URI = Text(
+    "must start with data:image/png;base64, (or jpeg, or webp)",
+    "data:image/png;base64,(또는 jpeg, webp)로 시작해야 합니다",
+)
+_TOO_MUCH_DATA = Text(f"must hold at most {_MAX_MB} MB", f"최대 {_MAX_MB}MB까지 가능합니다")
+_NOT_BASE64 = Text(
+    "must hold valid base64: A–Z, a–z, 0–9, + and /, with = at the end",
+    "올바른 base64여야 합니다: A–Z, a–z, 0–9, +, /이고 끝은 =로 채웁니다",
+)
 
 
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
         data = file.read(MAX_IMAGE_BYTES + 1)
     if len(data) > MAX_IMAGE_BYTES:
-        raise FileTooLarge(f"The image is larger than {MAX_IMAGE_BYTES // 1_000_000} MB.")
+        raise FileTooLarge(
+            Text(f"The image is larger than {_MAX_MB} MB.", f"이미지가 {_MAX_MB}MB보다 큽니다.")
+        )
     return data
 
 

@@ -47,12 +47,12 @@ class Body(BaseModel):
     def parse(cls, data: object, language: Language = Language.EN) -> Self:
         """Validate a submitted body. Raises InvalidInput that names each field and what would work."""
         if not isinstance(data, dict):
-            raise InvalidInput(_NO_OBJECT.within(language))
+            raise InvalidInput(_NO_OBJECT)
         try:
             return cls.model_validate(data)
         except ValidationError as error:
             problems = problems_of(error, cls.model_fields, language)
-            raise InvalidInput(_summary(problems), fields=problems) from None
+            raise InvalidInput(_summary(problems, language), fields=problems) from None
 
 
 class ModelInput(Body):
@@ -74,9 +74,10 @@ class ModelInput(Body):
 _NO_OBJECT = Text("The body must be a JSON object.", "본문은 JSON 객체여야 합니다.")
 
 
-def _summary(problems: tuple[FieldProblem, ...]) -> str:
+def _summary(problems: tuple[FieldProblem, ...], language: Language) -> str:
     first = problems[0]
-    return f"{first.field} {first.message}" if first.field else first.message
+    message = first.within(language)
+    return f"{first.field} {message}" if first.field else message
 
 
 # --- Field types --------------------------------------------------------------------------------------

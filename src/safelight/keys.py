@@ -24,6 +24,7 @@ from safelight.errors import NotFound, Unauthorized
 from safelight.jobs import Json, new_id
 from safelight.statements import Statement
 from safelight.tables import UtcDateTime, accounts, api_keys, usd_of
+from safelight.texts import Text
 
 KEY = re.compile(r"[!-~]{32,255}")
 PREFIX_LENGTH = 8
@@ -87,7 +88,7 @@ class Keys:
         """
         row = await self._database.write(lambda connection: _revoke(connection, key_id, account_id))
         if row is None:
-            raise NotFound("There is no such key.")
+            raise NotFound(Text("There is no such key.", "그런 키가 없습니다."))
         return key_of(row)
 
     def _remember(self, digest: bytes, caller: Caller) -> Caller:

@@ -25,6 +25,7 @@ from safelight.database import Database
 from safelight.errors import InsufficientCredits, NotFound
 from safelight.ledger_audit import audit
 from safelight.tables import BOOKS, accounts, balances, ledger
+from safelight.texts import Text
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,19 @@ class Ledger:
 _ENTRY = [ledger.c[name] for name in Entry.__dataclass_fields__]
 
 
+_TOO_LITTLE = Text(
+    "The account has less than that; what requests hold is not free.",
+    "계정의 잔액이 그보다 적습니다. 요청에 잡혀 있는 금액은 쓸 수 없습니다.",
+)
+
+
 def _grant(connection: Connection, account_id: str, amount: Decimal, note: str) -> Entry:
     if connection.execute(sa.select(accounts.c.id).where(accounts.c.id == account_id)).first() is None:
-        raise NotFound("There is no such account.")
+        raise NotFound(Text("There is no such account.", "그런 계정이 없습니다."))
     if amount < 0:
         mine = sa.select(balances.c.free).where(balances.c.account_id == account_id)
         if (connection.scalar(mine.with_for_update(key_share=True)) or 0) < -amount:
-            raise InsufficientCredits("The account has less than that; what requests hold is not free.")
+            raise InsufficientCredits(_TOO_LITTLE)
     kind = "grant" if amount > 0 else "withdrawal"
     source, target = BOOKS[kind]
     row = {

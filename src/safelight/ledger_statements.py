@@ -11,6 +11,7 @@ from safelight.errors import InsufficientCredits
 from safelight.jobs import Job, JobStatus
 from safelight.statements import Call, Statement
 from safelight.tables import BOOKS, Usd, UtcDateTime, balances, jobs, ledger
+from safelight.texts import Text
 
 _COLUMNS = ["account_id", "job_id", "kind", "source", "target", "amount", "created_at"]
 _now = bindparam("now", type_=UtcDateTime)
@@ -61,12 +62,15 @@ SETTLE = _insert(
 def hold(job: Job) -> Call:
     """Hold a new job's cost. Undoes the transaction with InsufficientCredits where it is not there."""
     values = {"job": job.id, "account": job.account_id, "amount": job.cost, "now": job.created_at}
-    return Call(HOLD, values, lambda: InsufficientCredits(_LACKING.format(cost=job.cost.normalize())))
+    return Call(HOLD, values, lambda: InsufficientCredits(_lacking(job)))
 
 
-_LACKING = (
-    "This request costs up to {cost:f} credits, which is more than the balance; GET /v1/balance shows it."
-)
+def _lacking(job: Job) -> Text:
+    cost = f"{job.cost.normalize():f}"
+    return Text(
+        f"This request costs up to {cost} credits, which is more than the balance; GET /v1/balance shows it.",
+        f"이 요청의 비용은 최대 {cost} 크레딧으로 잔액보다 많습니다. 잔액은 GET /v1/balance에서 볼 수 있습니다.",
+    )
 
 
 def settle(job_id: str) -> Call:

@@ -18,6 +18,7 @@ from pathlib import Path
 from safelight.errors import FileTooLarge
 from safelight.files import disk_errors
 from safelight.jobs import new_id
+from safelight.texts import Text
 
 CHUNK_BYTES = 2**20
 
@@ -62,7 +63,8 @@ class LoraCache:
         """Keep a file, which stays where it is too, and make room. Returns its hash."""
         sha256 = hash_of(path)
         if path.stat().st_size > self._limit_bytes:
-            raise FileTooLarge(f"The file is larger than {self._limit_bytes // 1_000_000} MB.")
+            most = self._limit_bytes // 1_000_000
+            raise FileTooLarge(Text(f"The file is larger than {most} MB.", f"파일이 {most}MB보다 큽니다."))
         with disk_errors():
             if not self._path(sha256).is_file():
                 self._write(self._path(sha256), path)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from safelight.errors import InvalidLora, LoraIncompatible
 from safelight.lora_bases import base_of
 from safelight.safetensors_header import Header, TensorInfo
+from safelight.texts import Text
 
 Targets = Mapping[str, tuple[int, int]]
 """A model's linear modules by name: (outputs, inputs)."""
@@ -74,12 +75,17 @@ def identify(header: Header) -> Kind:
         return Kind.CONTROLNET
     for kind, pattern in _OTHER_KINDS.items():
         if any(pattern.search(name) for name in names):
-            raise InvalidLora(f"This is a {kind} adapter; only plain LoRA files can be used.")
+            raise InvalidLora(
+                Text(
+                    f"This is a {kind} adapter; only plain LoRA files can be used.",
+                    f"{kind} 어댑터입니다. 일반 LoRA 파일만 사용할 수 있습니다.",
+                )
+            )
     if any(_ROLE.match(name) for name in header.tensors):
         return Kind.LORA
     if any(name.endswith(".weight") for name in names):
-        raise InvalidLora("This is a whole model, no LoRA.")
-    raise InvalidLora("This file holds no LoRA.")
+        raise InvalidLora(Text("This is a whole model, no LoRA.", "LoRA가 아니라 전체 모델입니다."))
+    raise InvalidLora(Text("This file holds no LoRA.", "파일에 LoRA가 없습니다."))
 
 
 def fit_lora(header: Header, targets: Targets) -> Fit:
@@ -97,7 +103,9 @@ def fit_lora(header: Header, targets: Targets) -> Fit:
         expected += len(modules) or (_FUSED if plain.endswith("qkv") else 1)
         if modules:
             if any(module in taken for taken in fit for module in modules):
-                raise InvalidLora("The file changes the same layer twice.")
+                raise InvalidLora(
+                    Text("The file changes the same layer twice.", "파일이 같은 레이어를 두 번 바꿉니다.")
+                )
             _check_shapes(header, adapter, [targets[module] for module in modules])
             fit[modules] = adapter
     if not fit:
@@ -115,20 +123,26 @@ def _adapters(header: Header) -> dict[str, Adapter]:
         if f"{base}.alpha" in header.tensors:
             adapter.alpha = f"{base}.alpha"
         if not adapter.down or not adapter.up:
-            raise InvalidLora("The file holds one half of a LoRA pair without the other.")
+            raise InvalidLora(_HALF_A_PAIR)
     return found
 
 
 def _check_shapes(header: Header, adapter: Adapter, sizes: list[tuple[int, int]]) -> None:
     down, up = header.tensors[adapter.down], header.tensors[adapter.up]
     if len(down.shape) != 2 or len(up.shape) != 2 or down.shape[0] != up.shape[1] or not down.shape[0]:
-        raise InvalidLora("The shapes of a LoRA pair do not fit each other.")
+        raise InvalidLora(_ODD_PAIR)
     if adapter.alpha and header.tensors[adapter.alpha].shape not in {(), (1,)}:
-        raise InvalidLora("The alpha of a LoRA pair is no number.")
+        raise InvalidLora(
+            Text("The alpha of a LoRA pair is no number.", "LoRA 쌍의 alpha가 숫자가 아닙니다.")
+        )
     outputs, inputs = sum(rows for rows, _ in sizes), sizes[0][1]
     if (up.shape[0], down.shape[1]) != (outputs, inputs):
+        why, here = _incompatible(header), f"{inputs}→{outputs}"
         raise LoraIncompatible(
-            f"{_incompatible(header)} It changes a layer of {_size(down, up)}; here it is {inputs}→{outputs}."
+            Text(
+                f"{why.en} It changes a layer of {_size(down, up)}; here it is {here}.",
+                f"{why.ko} {_size(down, up)} 크기의 레이어를 바꾸는데 이 모델에서는 {here}입니다.",
+            )
         )
 
 
@@ -136,9 +150,20 @@ def _size(down: TensorInfo, up: TensorInfo) -> str:
     return f"{down.shape[1]}→{up.shape[0]}"
 
 
-def _incompatible(header: Header) -> str:
+def _incompatible(header: Header) -> Text:
     base = base_of(header)
-    return f"The LoRA was made for {base}." if base else "The LoRA was made for another model."
+    if not base:
+        return Text("The LoRA was made for another model.", "다른 모델용으로 만들어진 LoRA입니다.")
+    return Text(f"The LoRA was made for {base}.", f"{base}용으로 만들어진 LoRA입니다.")
+
+
+_HALF_A_PAIR = Text(
+    "The file holds one half of a LoRA pair without the other.", "파일에 LoRA 쌍의 한쪽만 있습니다."
+)
+_ODD_PAIR = Text("The shapes of a LoRA pair do not fit each other.", "LoRA 쌍의 모양이 서로 맞지 않습니다.")
+UNKNOWN_CONTROLNET = Text(
+    "This ControlNet is of a kind that is not known here.", "알 수 없는 종류의 ControlNet입니다."
+)
 
 
 def _names(targets: Targets) -> dict[str, tuple[str, ...]]:
@@ -168,7 +193,7 @@ def controlnet_width(header: Header) -> int:
     for name, info in header.tensors.items():
         if name.endswith("control_all_x_embedder.2-1.weight") and len(info.shape) == 2:
             return info.shape[0]
-    raise InvalidLora("This ControlNet is of a kind that is not known here.")
+    raise InvalidLora(UNKNOWN_CONTROLNET)
 
 
 def fit_controlnet(header: Header, targets: Targets) -> None:
@@ -176,7 +201,12 @@ def fit_controlnet(header: Header, targets: Targets) -> None:
     made_for = controlnet_width(header)
     width = next((inputs for name, (_, inputs) in targets.items() if name.endswith("attention.to_q")), 0)
     if made_for != width:
-        named = "Z-Image-Turbo" if made_for == 3840 else "another model"
+        is_known = made_for == 3840
+        en, ko = ("Z-Image-Turbo", "Z-Image-Turbo") if is_known else ("another model", "다른 모델")
         raise LoraIncompatible(
-            f"The ControlNet was made for {named}, which is {made_for} wide; the loaded weights are {width}."
+            Text(
+                f"The ControlNet was made for {en}, which is {made_for} wide; "
+                f"the loaded weights are {width}.",
+                f"너비가 {made_for}인 {ko}용 ControlNet입니다. 불러온 가중치의 너비는 {width}입니다.",
+            )
         )

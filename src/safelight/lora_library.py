@@ -43,6 +43,7 @@ from safelight.safetensors_header import (
     parse_header,
     read_header,
 )
+from safelight.texts import Text
 
 MAX_BYTES = {Kind.LORA: 2 * 2**30, Kind.CONTROLNET: 8 * 2**30}
 TIMEOUT_S = 600
@@ -104,7 +105,7 @@ class LoraLibrary:
             try:
                 files.append(await self._provide(lora, place, attempt.job.account_id))
             except SafelightError as error:
-                raise type(error)(f"loras[{index}]: {error.message}") from None
+                raise type(error)(error.text.after(f"loras[{index}]: ")) from None
         return files
 
     async def _provide(self, lora: Json, place: Place, account_id: str) -> LoraFile:
@@ -131,7 +132,7 @@ class LoraLibrary:
         path = self._examples_dir / f"{name}{SUFFIX}"
         if not path.is_file():
             names = [f"{EXAMPLES_OWNER}/{path.stem}" for path in sorted(path.parent.glob(f"*{SUFFIX}"))]
-            raise LoraNotFound(f"There is no example of that name; there are: {', '.join(names) or 'none'}.")
+            raise LoraNotFound(_no_example(names))
         return _taken(path, to)
 
     def _local(self, path: Path, to: Place) -> str:
@@ -143,7 +144,7 @@ class LoraLibrary:
             if not inside or not stat.S_ISREG(real.stat().st_mode):
                 raise FileNotFoundError
         except OSError:
-            raise LoraNotFound("There is no such file in the LoRA folder of this server.") from None
+            raise LoraNotFound(_NOT_IN_FOLDER) from None
         return _taken(real, to)
 
     # --- From elsewhere -----------------------------------------------------------------------------------
@@ -172,12 +173,12 @@ class LoraLibrary:
             await self._fetcher.fetch(f"{self._hub_url}/api/models/{source.repo}", listing, LISTING_BYTES)
             commit, names = _listed(await asyncio.to_thread(listing.read_bytes))
         except (FetchFailed, FetchTimeout):
-            raise LoraNotFound("The hub does not know the repository, or it is private.") from None
+            raise LoraNotFound(_NO_REPOSITORY) from None
         finally:
             listing.unlink(missing_ok=True)
         name = source.file or _chosen(names)
         if name not in names:
-            raise LoraNotFound("The repository has no file of that name.")
+            raise LoraNotFound(_NO_SUCH_FILE)
         url = f"{self._hub_url}/{source.repo}/resolve/{commit}/{quote(name)}"
         # Anybody can have it, and a commit never changes.
         return await self._fetched(f"hub {source.repo} {commit} {name}", url, to, immutable=True)
@@ -218,7 +219,8 @@ def _judge(header: Header, targets: Targets) -> None:
     """Refuse what cannot work. Raises InvalidLora, LoraIncompatible, FileTooLarge."""
     kind = identify(header)
     if header.size_bytes > MAX_BYTES[kind]:
-        raise FileTooLarge(f"The file is larger than {MAX_BYTES[kind] // 2**30} GiB.")
+        most = MAX_BYTES[kind] // 2**30
+        raise FileTooLarge(Text(f"The file is larger than {most} GiB.", f"파일이 {most}GiB보다 큽니다."))
     if kind is Kind.CONTROLNET:
         fit_controlnet(header, targets)
     else:
@@ -250,5 +252,29 @@ def _chosen(names: Sequence[str]) -> str:
     if len(found) == 1 or conventional:
         return (conventional or found)[0]
     if not found:
-        raise InvalidLora("The repository has no .safetensors file.")
-    raise InvalidLora(f"The repository has several files; name one of: {', '.join(found[:20])}"[:400] + ".")
+        raise InvalidLora(_NO_SAFETENSORS)
+    listing = ", ".join(found[:20])[:350]
+    raise InvalidLora(
+        Text(
+            f"The repository has several files; name one of: {listing}.",
+            f"저장소에 파일이 여러 개 있습니다. 하나를 지정해 주세요: {listing}",
+        )
+    )
+
+
+_NOT_IN_FOLDER = Text(
+    "There is no such file in the LoRA folder of this server.", "이 서버의 LoRA 폴더에 그런 파일이 없습니다."
+)
+_NO_REPOSITORY = Text(
+    "The hub does not know the repository, or it is private.", "허브에 없거나 비공개인 저장소입니다."
+)
+_NO_SUCH_FILE = Text("The repository has no file of that name.", "저장소에 그런 이름의 파일이 없습니다.")
+_NO_SAFETENSORS = Text("The repository has no .safetensors file.", "저장소에 .safetensors 파일이 없습니다.")
+
+
+def _no_example(names: Sequence[str]) -> Text:
+    listing = ", ".join(names)
+    return Text(
+        f"There is no example of that name; there are: {listing or 'none'}.",
+        f"그런 이름의 예제가 없습니다. 있는 예제: {listing or '없음'}",
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safelight.errors import InvalidInput, PathNotAllowed
-from safelight.texts import Language, Text
+from safelight.texts import Text
 
 SUFFIX = ".safetensors"
 EXAMPLES_OWNER = "safelight"
@@ -59,7 +59,7 @@ class Example:
 Source = FromUrl | FromHub | FromFolder | Example
 
 
-def source_of(path: str, lora_dir: Path | None, language: Language = Language.EN) -> Source:
+def source_of(path: str, lora_dir: Path | None) -> Source:
     """Read the `path` of a LoRA, without looking at any disk or network.
 
     Raises PathNotAllowed for a local path outside the operator's folder, whether there is a file or not, and
@@ -71,7 +71,7 @@ def source_of(path: str, lora_dir: Path | None, language: Language = Language.EN
         return FromFolder(_beneath(path, lora_dir))
     match = _HUB.fullmatch(path)
     if not match or ".." in path or (match["file"] and not match["file"].endswith(SUFFIX)):
-        raise InvalidInput(_WHAT_WORKS.within(language))
+        raise InvalidInput(_WHAT_WORKS)
     owner, _, name = match["repo"].partition("/")
     if owner == EXAMPLES_OWNER:
         return Example(name)

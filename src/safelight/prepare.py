@@ -18,7 +18,11 @@ from safelight.loras import LoraFile
 from safelight.models import NANO
 from safelight.models.base import Model
 from safelight.store import Store
-from safelight.texts import Language
+from safelight.texts import Text
+
+_GONE = Text(
+    "A file of this server that the input names is gone.", "입력에서 가리킨 이 서버의 파일이 더는 없습니다."
+)
 
 
 async def fetch_images(
@@ -40,15 +44,13 @@ async def fetch_images(
                 path = await _stored(file_id, attempt.job.account_id, store, files)
             else:
                 path = attempt.folder / f"{name}.{index}"
-                await _fetch(address, path, rules, attempt.job.language, fetcher)
-            await asyncio.to_thread(check_image, path, rules, attempt.job.language)
+                await _fetch(address, path, rules, fetcher)
+            await asyncio.to_thread(check_image, path, rules)
             found[name].append(str(path))
     return found
 
 
-async def _fetch(
-    address: str, path: Path, rules: tuple[Validation, ...], language: Language, fetcher: Fetcher
-) -> None:
+async def _fetch(address: str, path: Path, rules: tuple[Validation, ...], fetcher: Fetcher) -> None:
     """Fetch an image; where a rule bounds its file, no more than that."""
     bound = file_rule(rules)
     try:
@@ -56,7 +58,7 @@ async def _fetch(
     except FileTooLarge:
         if bound is None:
             raise
-        raise InvalidImage(bound.error.within(language)) from None
+        raise InvalidImage(bound.error) from None
 
 
 async def fetch_loras(
@@ -81,5 +83,5 @@ async def _stored(file_id: str, account_id: str, store: Store, files: FileStore)
     """The path of a stored file of this account. Raises FetchFailed: unknown and another's look the same."""
     record = await store.file(file_id)
     if record is None or record.account_id != account_id or not files.path(file_id).is_file():
-        raise FetchFailed("A file of this server that the input names is gone.")
+        raise FetchFailed(_GONE)
     return files.path(file_id)

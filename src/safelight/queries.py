@@ -15,11 +15,13 @@ from safelight.jobs import MAX_ATTEMPTS, JobStatus
 from safelight.running_limits import holds_back
 from safelight.statements import Statement
 from safelight.tables import IN_PROGRESS, IN_QUEUE, JsonText, Usd, UtcDateTime, files, jobs
+from safelight.texts import Language
 
 _now = bindparam("now", type_=UtcDateTime)
 _FREE = sa.literal_column("0", Usd)
 """What a job costs that has come to nothing."""
 _why = bindparam("why", type_=JsonText)
+_why_in_korean = bindparam("why_in_korean", type_=JsonText)
 _this = jobs.c.id == bindparam("job")
 _of_account = jobs.c.account_id == bindparam("account")
 _this_attempt = sa.and_(_this, IN_PROGRESS, jobs.c.attempt == bindparam("of_attempt"))
@@ -120,12 +122,13 @@ RELEASE = Statement(
 )
 
 _spent = jobs.c.attempt >= MAX_ATTEMPTS
+_in_its_language = sa.case((jobs.c.language == Language.KO.value, _why_in_korean), else_=_why)
 _lost = (
     sa.update(jobs)
     .values(
         status=sa.case((_spent, JobStatus.FAILED), else_=JobStatus.IN_QUEUE),
         cost=sa.case((_spent, _FREE), else_=jobs.c.cost),
-        error=sa.case((_spent, _why), else_=sa.null()),
+        error=sa.case((_spent, _in_its_language), else_=sa.null()),
         finished_at=sa.case((_spent, _now), else_=sa.null()),
         **{name: sa.case((_spent, jobs.c[name]), else_=sa.null()) for name in _fresh},
     )

@@ -14,6 +14,7 @@ from math import ceil
 
 from safelight.callers import Caller
 from safelight.errors import RateLimited
+from safelight.texts import Text
 
 MINUTE_S = 60.0
 
@@ -58,6 +59,9 @@ class Rates:
         return times
 
 
+_IN_KOREAN = {"account": "계정", "key": "키"}
+
+
 def tightest(windows: Sequence[Window]) -> Window | None:
     """The window with the least left; None: there is no limit."""
     return min(windows, key=lambda window: window.remaining, default=None)
@@ -79,5 +83,9 @@ def _window(times: Sequence[float], most: int, now: float) -> Window:
 def _too_many(name: str, most: int, wait_s: float) -> RateLimited:
     whose = name.split()[0]
     return RateLimited(
-        f"This {whose} may submit {most} requests in a minute, and has.", retry_after_s=max(1, ceil(wait_s))
+        Text(
+            f"This {whose} may submit {most} requests in a minute, and has.",
+            f"이 {_IN_KOREAN[whose]}은(는) 1분에 요청을 {most}개까지 보낼 수 있고, 이미 다 보냈습니다.",
+        ),
+        retry_after_s=max(1, ceil(wait_s)),
     )

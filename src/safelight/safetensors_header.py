@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from safelight.errors import InvalidLora
+from safelight.texts import Text
 
 LENGTH_BYTES = 8
 MAX_HEADER_BYTES = 16 * 2**20
@@ -50,7 +51,7 @@ def header_length(prefix: bytes) -> int:
     """The length of the JSON that follows the first eight bytes. Raises InvalidLora."""
     length = int.from_bytes(prefix[:LENGTH_BYTES], "little")
     if len(prefix) < LENGTH_BYTES or not 2 <= length <= MAX_HEADER_BYTES:
-        raise InvalidLora("This is no .safetensors file.")
+        raise InvalidLora(_NO_SAFETENSORS)
     return length
 
 
@@ -59,14 +60,19 @@ def parse_header(text: bytes) -> Header:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
-        raise InvalidLora("This is no .safetensors file.") from None
+        raise InvalidLora(_NO_SAFETENSORS) from None
     if not isinstance(content, dict):
-        raise InvalidLora("This is no .safetensors file.")
+        raise InvalidLora(_NO_SAFETENSORS)
     metadata = content.pop("__metadata__", {})
     if not content:
-        raise InvalidLora("The file holds no tensors.")
+        raise InvalidLora(Text("The file holds no tensors.", "파일에 텐서가 없습니다."))
     if len(content) > MAX_TENSORS:
-        raise InvalidLora(f"The file holds more than {MAX_TENSORS} tensors.")
+        raise InvalidLora(
+            Text(
+                f"The file holds more than {MAX_TENSORS} tensors.",
+                f"파일의 텐서가 {MAX_TENSORS}개를 넘습니다.",
+            )
+        )
     tensors, spans = {}, []
     for name, entry in content.items():
         tensors[name], span = _tensor(entry)
@@ -79,7 +85,7 @@ def read_header(path: Path) -> Header:
     with path.open("rb") as file:
         header = parse_header(file.read(header_length(file.read(LENGTH_BYTES))))
     if path.stat().st_size != header.size_bytes:
-        raise InvalidLora("The file is cut off, or longer than it says.")
+        raise InvalidLora(_WRONG_LENGTH)
     return header
 
 
@@ -91,7 +97,7 @@ def _tensor(entry: Any) -> tuple[TensorInfo, tuple[int, int]]:
         if not plain or len(shape) > MAX_DIMENSIONS or end - begin != prod(shape) * DTYPE_BYTES[dtype]:
             raise ValueError
     except (TypeError, KeyError, ValueError):
-        raise InvalidLora("The file's header is damaged: a tensor's type, shape and place differ.") from None
+        raise InvalidLora(_DAMAGED_TENSOR) from None
     return TensorInfo(dtype, tuple(shape)), (begin, end)
 
 
@@ -100,7 +106,7 @@ def _without_gaps(spans: list[tuple[int, int]]) -> int:
     at = 0
     for begin, end in sorted(spans):
         if begin != at:
-            raise InvalidLora("The file's header is damaged: its tensors overlap or leave gaps.")
+            raise InvalidLora(_DAMAGED_LAYOUT)
         at = end
     return at
 
@@ -108,3 +114,17 @@ def _without_gaps(spans: list[tuple[int, int]]) -> int:
 def _texts(metadata: Any) -> dict[str, str]:
     items = metadata.items() if isinstance(metadata, dict) else ()
     return {key: value for key, value in items if isinstance(value, str)}
+
+
+_NO_SAFETENSORS = Text("This is no .safetensors file.", ".safetensors 파일이 아닙니다.")
+_WRONG_LENGTH = Text(
+    "The file is cut off, or longer than it says.", "파일이 잘려 있거나 헤더에 적힌 것보다 깁니다."
+)
+_DAMAGED_TENSOR = Text(
+    "The file's header is damaged: a tensor's type, shape and place differ.",
+    "파일의 헤더가 손상되었습니다. 텐서의 형식, 모양, 위치가 서로 다릅니다.",
+)
+_DAMAGED_LAYOUT = Text(
+    "The file's header is damaged: its tensors overlap or leave gaps.",
+    "파일의 헤더가 손상되었습니다. 텐서가 겹치거나 사이가 비어 있습니다.",
+)

@@ -196,7 +196,9 @@ def _held(job: Job) -> Json:
 
 
 def _lost() -> Json:
-    return {"why": vars(JobError(WorkerLost.code, WorkerLost().message)), "now": _now()}
+    text = WorkerLost().text
+    why, in_korean = (vars(JobError(WorkerLost.code, words)) for words in (text.en, text.ko))
+    return {"why": why, "why_in_korean": in_korean, "now": _now()}
 
 
 def _now() -> datetime:

@@ -14,6 +14,7 @@ from safelight.jobs import Job
 from safelight.ledger_statements import hold
 from safelight.statements import Call, Statement
 from safelight.tables import IN_QUEUE, Usd, UtcDateTime, accounts, jobs
+from safelight.texts import Text
 
 RETRY_S = 5
 """What is advised to whoever has too many jobs in the queue."""
@@ -46,16 +47,26 @@ def _within(whose: str, owner: str | None, limits: Limits, job: Job) -> list[Cal
     return calls
 
 
+_IN_KOREAN = {"account": "계정", "key": "키"}
+
+
 def _crowded(whose: str, most: int) -> RateLimited:
     return RateLimited(
-        f"This {whose} may have {most} requests in the queue, and has; send more when some have begun.",
+        Text(
+            f"This {whose} may have {most} requests in the queue, and has; send more when some have begun.",
+            f"이 {_IN_KOREAN[whose]}은(는) 대기열에 요청을 {most}개까지 둘 수 있고, 이미 다 찼습니다. "
+            "일부가 시작된 뒤에 보내 주세요.",
+        ),
         retry_after_s=RETRY_S,
     )
 
 
 def _spent(whose: str, most: str) -> InsufficientCredits:
     return InsufficientCredits(
-        f"This {whose} may spend {most} credits in a calendar month (UTC); this request would exceed that."
+        Text(
+            f"This {whose} may spend {most} credits in a calendar month (UTC); this request would exceed that.",
+            f"이 {_IN_KOREAN[whose]}은(는) 한 달(UTC)에 {most} 크레딧까지 쓸 수 있고, 이 요청은 그것을 넘습니다.",
+        )
     )
 
 

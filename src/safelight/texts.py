@@ -28,6 +28,15 @@ class Text:
         """The words in one language."""
         return self.ko if language is Language.KO else self.en
 
+    def after(self, beginning: str) -> Text:
+        """The same words behind a name or a number that every language writes alike."""
+        return Text(beginning + self.en, beginning + self.ko)
+
+
+def as_text(words: Text | str) -> Text:
+    """The same words in every language, where they are not known in each."""
+    return words if isinstance(words, Text) else Text(words, words)
+
 
 NOTHING = Text("", "")
 """A description that the schema leaves empty."""

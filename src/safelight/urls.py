@@ -17,6 +17,7 @@ from yarl import URL
 
 from safelight.addresses import parse_address
 from safelight.errors import UrlNotAllowed
+from safelight.texts import Text
 
 MAX_URL_CHARACTERS = 8192
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -73,18 +74,27 @@ class Target:
 def parse_url(text: str) -> Target:
     """Parse an http or https URL. Raises UrlNotAllowed, saying what in its form would work."""
     if len(text) > MAX_URL_CHARACTERS:
-        _refuse(f"it may have at most {MAX_URL_CHARACTERS} characters")
+        _refuse(
+            f"it may have at most {MAX_URL_CHARACTERS} characters",
+            f"최대 {MAX_URL_CHARACTERS}자까지 가능합니다",
+        )
     if re.search(r"[\x00-\x20\x7f\\\ud800-\udfff]", text):
-        _refuse("it holds a space, a backslash or a control character; percent-encode it")
+        _refuse(
+            "it holds a space, a backslash or a control character; percent-encode it",
+            "공백, 백슬래시 또는 제어 문자가 있습니다. 퍼센트 인코딩해 주세요",
+        )
     if "#" in text:
-        _refuse("leave out the part from # on")
+        _refuse("leave out the part from # on", "# 뒤의 부분을 빼 주세요")
     parts = _URL.fullmatch(text)
     if not parts:
-        _refuse("it must look like https://example.com/image.png, without user name or password")
+        _refuse(
+            "it must look like https://example.com/image.png, without user name or password",
+            "사용자 이름과 비밀번호 없이 https://example.com/image.png와 같은 형식이어야 합니다",
+        )
     scheme = parts["scheme"].lower()
     port = int(parts["port"] or DEFAULT_PORTS[scheme])
     if not 0 < port < 65536:
-        _refuse("its port must be 1 to 65535")
+        _refuse("its port must be 1 to 65535", "포트는 1에서 65535 사이여야 합니다")
     path, query = (quote(part or "", safe=_AS_WRITTEN) for part in (parts["path"], parts["query"]))
     return Target(scheme, parse_host(parts["host"]), port, path or "/", query)
 
@@ -98,18 +108,18 @@ def parse_host(text: str) -> str:
     if text.startswith("["):
         address = parse_address(text)
         if not isinstance(address, IPv6Address):
-            _refuse("its host is no valid IPv6 address")
+            _refuse("its host is no valid IPv6 address", "호스트가 올바른 IPv6 주소가 아닙니다")
         return str(address)
     try:
         host = text.lower() if text.isascii() else idna.encode(text, uts46=True).decode("ascii")
     except UnicodeError:
-        _refuse("its host is no valid name")
+        _refuse("its host is no valid name", "호스트가 올바른 이름이 아닙니다")
     if not _NAME.fullmatch(host):
-        _refuse("its host is no valid name")
+        _refuse("its host is no valid name", "호스트가 올바른 이름이 아닙니다")
     if _NUMBER.fullmatch(host.rpartition(".")[2]) and parse_address(host) is None:
-        _refuse("its host is a number")
+        _refuse("its host is a number", "호스트가 숫자입니다")
     return host
 
 
-def _refuse(reason: str) -> NoReturn:
-    raise UrlNotAllowed(f"This URL may not be fetched: {reason}.")
+def _refuse(en: str, ko: str) -> NoReturn:
+    raise UrlNotAllowed(Text(f"This URL may not be fetched: {en}.", f"이 URL은 가져올 수 없습니다. {ko}."))

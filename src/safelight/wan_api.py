@@ -23,6 +23,7 @@ from safelight.errors import JobFailure, StorageFull, UpstreamFailed, UrlNotAllo
 from safelight.fetch import Fetcher
 from safelight.images import MAX_IMAGE_BYTES, content_type, identify
 from safelight.jobs import Json
+from safelight.texts import Text
 from safelight.upstream import Order
 
 MODEL = "wan2.6-image"
@@ -67,7 +68,7 @@ class WanApi:
                 picture = await self._picture(session, task)
                 await self._copy(picture, into)
         except TimeoutError:
-            raise UpstreamFailed("Wan's API took too long; try again later.") from None
+            raise UpstreamFailed(_TOO_LONG) from None
 
     async def _hand_in(self, session: aiohttp.ClientSession, body: bytes) -> str:
         """The number of a new task. Only where the vendor surely took nothing is it tried again."""
@@ -78,7 +79,7 @@ class WanApi:
             except (_Busy, aiohttp.ClientConnectorError):
                 await asyncio.sleep(self._pace.poll_s)
             except (aiohttp.ClientError, TimeoutError):
-                raise UpstreamFailed("Wan's API did not answer; the task may have been lost.") from None
+                raise UpstreamFailed(_NO_ANSWER) from None
         return _text(answer, "output", "task_id")
 
     async def _picture(self, session: aiohttp.ClientSession, task: str) -> str:
@@ -94,9 +95,9 @@ class WanApi:
                 case "SUCCEEDED":
                     return _address(output)
                 case "UNKNOWN":
-                    raise UpstreamFailed("Wan's API no longer knows the task: it keeps one for 24 hours.")
+                    raise UpstreamFailed(_FORGOTTEN)
                 case "CANCELED":
-                    raise UpstreamFailed("The task was cancelled at Wan's API.")
+                    raise UpstreamFailed(_CANCELLED)
                 case _:
                     raise _refusal(output)
 
@@ -109,11 +110,11 @@ class WanApi:
             except (StorageFull, TimeoutError):
                 raise
             except UrlNotAllowed:
-                raise UpstreamFailed("Wan's API names an address that this server may not fetch.") from None
+                raise UpstreamFailed(_FORBIDDEN_ADDRESS) from None
             except JobFailure as error:
                 log.warning("upstream_copy_failed", reason=error.code, chance=chance)
                 await asyncio.sleep(self._pace.poll_s)
-        raise UpstreamFailed("The picture could not be copied from Wan's API; its address may have expired.")
+        raise UpstreamFailed(_NOT_COPIED)
 
     async def _ask(
         self, session: aiohttp.ClientSession, method: str, path: str, body: bytes | None = None
@@ -215,15 +216,49 @@ def _address(output: Mapping[str, Any]) -> str:
 
 
 def _strange() -> UpstreamFailed:
-    return UpstreamFailed("Wan's API gave an answer that is not understood.")
+    return UpstreamFailed(_STRANGE)
 
+
+_TOO_LONG = Text(
+    "Wan's API took too long; try again later.",
+    "Wan API가 너무 오래 걸렸습니다. 나중에 다시 시도해 주세요.",
+)
+_NO_ANSWER = Text(
+    "Wan's API did not answer; the task may have been lost.",
+    "Wan API가 응답하지 않았습니다. 작업이 사라졌을 수 있습니다.",
+)
+_FORGOTTEN = Text(
+    "Wan's API no longer knows the task: it keeps one for 24 hours.",
+    "Wan API에 작업이 더는 없습니다. 작업은 24시간 동안만 보관됩니다.",
+)
+_CANCELLED = Text("The task was cancelled at Wan's API.", "Wan API에서 작업이 취소되었습니다.")
+_FORBIDDEN_ADDRESS = Text(
+    "Wan's API names an address that this server may not fetch.",
+    "Wan API가 알려 준 주소는 이 서버가 가져올 수 없습니다.",
+)
+_NOT_COPIED = Text(
+    "The picture could not be copied from Wan's API; its address may have expired.",
+    "Wan API에서 이미지를 가져오지 못했습니다. 주소가 만료되었을 수 있습니다.",
+)
+_STRANGE = Text("Wan's API gave an answer that is not understood.", "Wan API의 응답을 이해할 수 없습니다.")
+_BAD_KEY = Text(
+    "Wan's API refused this server's key; its operator must check it.",
+    "Wan API가 이 서버의 키를 거부했습니다. 운영자가 확인해야 합니다.",
+)
 
 _SENTENCES = {
-    "DataInspectionFailed": "Wan's API refused the prompt or an image: its content filter objects.",
-    "InvalidApiKey": "Wan's API refused this server's key; its operator must check it.",
-    "AccessDenied": "Wan's API refused this server's key; its operator must check it.",
-    "Arrearage": "This server's account at Wan's API has no credit.",
-    "Throttling": "Wan's API is too busy; try again later.",
+    "DataInspectionFailed": Text(
+        "Wan's API refused the prompt or an image: its content filter objects.",
+        "Wan API의 콘텐츠 필터가 프롬프트나 이미지를 거부했습니다.",
+    ),
+    "InvalidApiKey": _BAD_KEY,
+    "AccessDenied": _BAD_KEY,
+    "Arrearage": Text(
+        "This server's account at Wan's API has no credit.", "이 서버의 Wan API 계정에 잔액이 없습니다."
+    ),
+    "Throttling": Text(
+        "Wan's API is too busy; try again later.", "Wan API가 혼잡합니다. 나중에 다시 시도해 주세요."
+    ),
 }
 """By the beginning of the vendor's code: `Throttling.RateQuota`, `AccessDenied.Unpurchased` …"""
 
@@ -235,9 +270,11 @@ def _refusal(answer: Any, status: int | None = None) -> UpstreamFailed:
         if code.startswith(beginning):
             return UpstreamFailed(sentence)
     if status in {401, 403}:
-        return UpstreamFailed(_SENTENCES["InvalidApiKey"])
+        return UpstreamFailed(_BAD_KEY)
     named = f" ({code})" if code else f" (HTTP {status})" if status else ""
-    return UpstreamFailed(f"Wan's API could not draw this{named}.")
+    return UpstreamFailed(
+        Text(f"Wan's API could not draw this{named}.", f"Wan API가 그리지 못했습니다{named}.")
+    )
 
 
 def _code(answer: Any) -> str:

@@ -196,10 +196,10 @@ class Worker:
             self._rest_until_s = asyncio.get_running_loop().time() + self._pace.rest_s
             await self._surely(lambda: self._store.release(job))
         except (RunFailed, SafelightError) as error:
-            await self._fail(job, JobError(error.code, error.message))
+            await self._fail(job, JobError(error.code, error.text.within(job.language)))
         except Exception as error:
             log.error("attempt_broke", job_id=job.id, **whereabouts(error))
-            await self._fail(job, JobError(InternalError.code, InternalError().message))
+            await self._fail(job, JobError(InternalError.code, InternalError().text.within(job.language)))
         finally:
             self._leave_room(attempt)
             self._attempts.discard(attempt)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from safelight.api.services import language
 from safelight.api.wire import error_body, to_bytes
 from safelight.errors import (
     GenerationFailed,
@@ -21,6 +22,7 @@ from safelight.errors import (
     SafelightError,
     Unauthorized,
 )
+from safelight.texts import Language, Text
 
 log = structlog.get_logger()
 
@@ -80,7 +82,9 @@ class ErrorAnswers:
             if isinstance(error, HTTPException) and error.status_code == 405:
                 error = HTTPException(405, headers={"allow": ", ".join(_allowed_methods(scope))})
             page = await self.error_page(Request(scope), error) if self.error_page else None
-            answer = page or error_answer(error, for_openai=scope.get("path", "").startswith(OPENAI))
+            answer = page or error_answer(
+                error, language(Request(scope)), for_openai=scope.get("path", "").startswith(OPENAI)
+            )
             if answer.status_code == 500 and not isinstance(error, GenerationFailed):
                 _log_unexpected(scope, error)
             if "answering" in scope:
@@ -93,15 +97,15 @@ OPENAI = "/v1/images/"
 """Where the OpenAI images API is spoken."""
 
 
-def error_answer(error: Exception, *, for_openai: bool = False) -> Response:
-    """The error body and status for an exception."""
+def error_answer(error: Exception, chosen: Language, *, for_openai: bool = False) -> Response:
+    """The error body and status for an exception, in the language that was asked for."""
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     known = as_ours(error)
     if isinstance(known, Unauthorized):
         headers["www-authenticate"] = "Bearer"
     if known.http_status in (429, 503, 507):
         headers["retry-after"] = str(known.retry_after_s or DEFAULT_RETRY_AFTER_S)
-    return JsonBytes(error_body(known, for_openai=for_openai), known.http_status, headers)
+    return JsonBytes(error_body(known, chosen, for_openai=for_openai), known.http_status, headers)
 
 
 def as_ours(error: Exception) -> SafelightError:
@@ -112,9 +116,13 @@ def as_ours(error: Exception) -> SafelightError:
         return error
     if isinstance(error, HTTPException):
         return _ROUTERS_OWN.get(error.status_code, InvalidInput)()
-    return SafelightError("Something went wrong here; the server's log has the details.")
+    return SafelightError(_UNEXPECTED)
 
 
+_UNEXPECTED = Text(
+    "Something went wrong here; the server's log has the details.",
+    "서버에서 문제가 발생했습니다. 자세한 내용은 서버 로그에 있습니다.",
+)
 _ROUTERS_OWN = {404: NotFound, 405: MethodNotAllowed}
 
 

@@ -8,9 +8,10 @@ from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
-from safelight.api.long_strings import LONG_BYTES, cut_long_strings, put_back
+from safelight.api.long_strings import LONG_BYTES, NOT_UTF8, cut_long_strings, put_back
 from safelight.errors import BodyTooLarge, InvalidJson, UnsupportedMediaType
 from safelight.jobs import Json
+from safelight.texts import Text
 
 MAX_BODY_BYTES = 80 * 10**6
 MAX_DEPTH = 64
@@ -46,8 +47,14 @@ async def read_body(request: Request) -> bytes:
     return await _read(request)
 
 
-_COMPRESSED = "Send the body without a Content-Encoding; compressed bodies are not read."
-_TOO_LARGE = f"The body is over {MAX_BODY_BYTES // 10**6} MB; give large images as https:// URLs."
+_COMPRESSED = Text(
+    "Send the body without a Content-Encoding; compressed bodies are not read.",
+    "Content-Encoding 없이 보내 주세요. 압축된 본문은 읽지 않습니다.",
+)
+_TOO_LARGE = Text(
+    f"The body is over {MAX_BODY_BYTES // 10**6} MB; give large images as https:// URLs.",
+    f"본문이 {MAX_BODY_BYTES // 10**6}MB를 넘습니다. 큰 이미지는 https:// URL로 보내 주세요.",
+)
 
 
 async def _read(request: Request) -> bytes:
@@ -74,27 +81,47 @@ def parse_json(body: bytes) -> Any:
         raise InvalidJson(_TOO_MANY)
     rest, strings = cut_long_strings(body.strip(b" \t\r\n"))
     if len(rest) > MAX_REST_BYTES:
-        raise BodyTooLarge(f"The body is over {MAX_REST_BYTES // 10**6} MB besides its images.")
+        raise BodyTooLarge(_TOO_LARGE_REST)
     if sum(map(rest.count, _TOKEN_BYTES)) > MAX_TOKENS:
         raise InvalidJson(_TOO_MANY)
     return put_back(_parse(rest), strings)
 
 
-_TOO_MANY = f"The JSON has more than {MAX_TOKENS} values."
+_TOO_LARGE_REST = Text(
+    f"The body is over {MAX_REST_BYTES // 10**6} MB besides its images.",
+    f"이미지를 뺀 본문이 {MAX_REST_BYTES // 10**6}MB를 넘습니다.",
+)
+_TOO_MANY = Text(f"The JSON has more than {MAX_TOKENS} values.", f"JSON의 값이 {MAX_TOKENS}개를 넘습니다.")
 
 
 def _parse(body: bytes) -> Any:
     if _is_too_deep(body):
-        raise InvalidJson(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
+        raise InvalidJson(_TOO_DEEP)
     try:
         value = _DECODER.decode(body.decode("utf-8"))
     except UnicodeDecodeError:
-        raise InvalidJson("The body must be UTF-8.") from None
+        raise InvalidJson(NOT_UTF8) from None
     except json.JSONDecodeError as error:
-        raise InvalidJson(f"The body is not valid JSON: {error.msg} at character {error.pos}.") from None
+        raise InvalidJson(_unreadable(error)) from None
     if b"\\u" in body:
         _refuse_broken_text(value)
     return value
+
+
+_TOO_DEEP = Text(
+    f"The JSON is nested deeper than {MAX_DEPTH} levels.", f"JSON이 {MAX_DEPTH}단계보다 깊습니다."
+)
+_BROKEN_TEXT = Text(
+    "Strings must not contain NUL or lone surrogates.",
+    "문자열에 NUL이나 짝이 없는 서로게이트를 넣을 수 없습니다.",
+)
+
+
+def _unreadable(error: json.JSONDecodeError) -> Text:
+    return Text(
+        f"The body is not valid JSON: {error.msg} at character {error.pos}.",
+        f"본문이 올바른 JSON이 아닙니다. {error.pos}번째 문자: {error.msg}",
+    )
 
 
 def _is_too_deep(body: bytes) -> bool:
@@ -112,7 +139,7 @@ def _is_too_deep(body: bytes) -> bool:
 def _refuse_broken_text(value: Any) -> None:
     """Escapes can spell what no UTF-8 text and no database holds: lone surrogates and NUL."""
     if isinstance(value, str) and _SURROGATES.search(value):
-        raise InvalidJson("Strings must not contain NUL or lone surrogates.")
+        raise InvalidJson(_BROKEN_TEXT)
     if isinstance(value, dict):
         for name, item in value.items():
             _refuse_broken_text(name)
@@ -125,25 +152,25 @@ def _refuse_broken_text(value: Any) -> None:
 def _object(pairs: list[tuple[str, Any]]) -> Json:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise InvalidJson("An object has the same key twice.")
+        raise InvalidJson(Text("An object has the same key twice.", "객체에 같은 키가 두 번 있습니다."))
     return value
 
 
 def _integer(digits: str) -> int:
     if len(digits) > 400:
-        raise InvalidJson("A number has more than 400 digits.")
+        raise InvalidJson(Text("A number has more than 400 digits.", "400자리가 넘는 숫자가 있습니다."))
     return int(digits)
 
 
 def _real(digits: str) -> float:
     value = float(digits)
     if value in (float("inf"), float("-inf")):
-        raise InvalidJson("A number is too large.")
+        raise InvalidJson(Text("A number is too large.", "너무 큰 숫자가 있습니다."))
     return value
 
 
 def _no_number(name: str) -> NoReturn:
-    raise InvalidJson(f"{name} is not a JSON number.")
+    raise InvalidJson(Text(f"{name} is not a JSON number.", f"{name}은(는) JSON 숫자가 아닙니다."))
 
 
 _DECODER = json.JSONDecoder(

@@ -6,6 +6,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from safelight.errors import Forbidden
+from safelight.texts import Text
 
 SESSION = "safelight_session"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -20,6 +21,12 @@ def cookies_of(headers: dict[bytes, bytes]) -> dict[str, str]:
     return {name: morsel.value for name, morsel in jar.items()}
 
 
+_FROM_ELSEWHERE = Text(
+    "A change that a browser asks for must come from a page of this server.",
+    "브라우저에서 하는 변경은 이 서버의 페이지에서 시작해야 합니다.",
+)
+
+
 def check_origin(headers: dict[bytes, bytes], public_url: str) -> None:
     """Refuse what another site's page has sent in this browser's name. Raises Forbidden.
 
@@ -28,7 +35,7 @@ def check_origin(headers: dict[bytes, bytes], public_url: str) -> None:
     origin = urlsplit(headers.get(b"origin", b"").decode("latin-1"))
     host = headers.get(b"host", b"").decode("latin-1")
     if not origin.netloc or origin.netloc not in {host, urlsplit(public_url).netloc}:
-        raise Forbidden("A change that a browser asks for must come from a page of this server.")
+        raise Forbidden(_FROM_ELSEWHERE)
 
 
 def session_cookie(token: str, lifetime_s: int, *, is_secure: bool) -> str:

@@ -12,13 +12,14 @@ from starlette.responses import Response
 from safelight.api.answers import JsonBytes, json_answer
 from safelight.api.documentation import body_of, documented
 from safelight.api.forms import read_form
-from safelight.api.services import account, base_url, services
+from safelight.api.services import account, base_url, language, services
 from safelight.api.shapes import DeviceLogin, LoginDecided, LoginState
 from safelight.api.wire import error_content, to_bytes
 from safelight.device_logins import EXPIRES_IN_S, POLL_INTERVAL_S, LoginStatus
 from safelight.errors import Expired
 from safelight.inputs import Body, PlainText
 from safelight.jobs import Json
+from safelight.texts import Text
 
 router = APIRouter()
 
@@ -59,13 +60,18 @@ async def poll(request: Request) -> Response:
     status, token = await services(request).device_logins.poll(form.device_code)
     if status in (LoginStatus.DENIED, LoginStatus.EXPIRED):
         over = Expired(_DENIED if status is LoginStatus.DENIED else _EXPIRED)
-        return JsonBytes(to_bytes({"status": status.value, **error_content(over)}), over.http_status)
+        return JsonBytes(
+            to_bytes({"status": status.value, **error_content(over, language(request))}), over.http_status
+        )
     answer: Json = {"status": status.value}
     return json_answer(answer | {"access_token": token} if token else answer)
 
 
-_DENIED = "The login was denied."
-_EXPIRED = "The login expired, or its key was fetched already; start it again."
+_DENIED = Text("The login was denied.", "로그인이 거부되었습니다.")
+_EXPIRED = Text(
+    "The login expired, or its key was fetched already; start it again.",
+    "로그인이 만료되었거나 키를 이미 가져갔습니다. 다시 시작해 주세요.",
+)
 
 
 @router.post("/api/cli-auth/approve", **documented(LoginDecided, "account", body=body_of(DecisionForm)))

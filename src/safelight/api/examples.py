@@ -10,6 +10,7 @@ from safelight.api.documentation import IMAGES, documented, in_path
 from safelight.api.files import IMAGE_HEADERS
 from safelight.errors import NotFound
 from safelight.examples import PATH, picture
+from safelight.texts import Text
 
 router = APIRouter()
 
@@ -19,5 +20,5 @@ async def example(request: Request) -> Response:
     """Give a picture to try a model with; its URL works in any image field, and no key is needed."""
     content = picture(request.path_params["name"])
     if content is None:
-        raise NotFound("There is no such example.")
+        raise NotFound(Text("There is no such example.", "그런 예제가 없습니다."))
     return Response(content, 200, IMAGE_HEADERS | {"cache-control": "public, max-age=3600"}, "image/png")

@@ -14,6 +14,7 @@ from safelight.api.documentation import IMAGES, documented, in_path
 from safelight.api.services import services
 from safelight.api.wire import EXTENSIONS
 from safelight.errors import NotFound
+from safelight.texts import Text
 
 router = APIRouter()
 
@@ -54,7 +55,7 @@ async def file(request: Request) -> Response:
     )
 
 
-_UNKNOWN = "There is no such file."
+_UNKNOWN = Text("There is no such file.", "그런 파일이 없습니다.")
 
 _RANGE = re.compile(r"bytes=(?:(\d{1,15})-(\d{0,15})|-\d{1,15})")
 

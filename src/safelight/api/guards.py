@@ -13,6 +13,7 @@ from safelight.callers import Caller
 from safelight.errors import InvalidHeader, Unauthorized
 from safelight.keys import Keys
 from safelight.sessions import Sessions
+from safelight.texts import Text
 
 MAX_HEADER_BYTES = 32 * 1024
 
@@ -72,11 +73,11 @@ class Guards:
         are answered under any host.
         """
         if host is not None and not _HOST.fullmatch(host):
-            raise InvalidHeader("The Host header is malformed.")
+            raise InvalidHeader(Text("The Host header is malformed.", "Host 헤더의 형식이 잘못되었습니다."))
         if self.known_hosts and path not in _PROBES:
             name = urlsplit(f"//{host.decode('ascii')}").hostname if host else None
             if name not in self.known_hosts:
-                raise InvalidHeader("This server does not answer to that Host.")
+                raise InvalidHeader(_OTHER_HOST)
 
 
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
@@ -87,16 +88,21 @@ def headers_of(scope: Scope) -> dict[bytes, bytes]:
     for name, value in pairs:
         size_bytes += len(name) + len(value)
     if size_bytes > MAX_HEADER_BYTES:
-        raise InvalidHeader(f"The address and the headers are over {MAX_HEADER_BYTES // 1024} KB together.")
+        raise InvalidHeader(_TOO_LONG)
     if len(headers) != len(pairs):
         names = [name for name, _ in pairs]
         if names.count(b"host") > 1:
-            raise InvalidHeader("The Host header came twice.")
+            raise InvalidHeader(Text("The Host header came twice.", "Host 헤더가 두 번 왔습니다."))
         if names.count(b"authorization") > 1:
             del headers[b"authorization"]
     return headers
 
 
+_OTHER_HOST = Text("This server does not answer to that Host.", "이 서버는 그 Host로는 응답하지 않습니다.")
+_TOO_LONG = Text(
+    f"The address and the headers are over {MAX_HEADER_BYTES // 1024} KB together.",
+    f"주소와 헤더를 합쳐 {MAX_HEADER_BYTES // 1024}KB를 넘습니다.",
+)
 _UNDER_PROTECTED = tuple(f"{prefix}/" for prefix in PROTECTED)
 
 

@@ -10,6 +10,7 @@ import secrets
 from typing import Any
 
 from safelight.errors import InvalidJson
+from safelight.texts import Text
 
 LONG_BYTES = 64 * 1024
 
@@ -62,14 +63,21 @@ def _is_escaped(body: bytes, at: int) -> bool:
     before = body[max(0, at - MAX_BACKSLASHES) : at]
     run = len(before) - len(before.rstrip(b"\\"))
     if run == MAX_BACKSLASHES:
-        raise InvalidJson(f"A string holds {MAX_BACKSLASHES} backslashes in a row.")
+        raise InvalidJson(_TOO_MANY_BACKSLASHES)
     return run % 2 == 1
 
 
 def _decoded(text: bytes) -> str:
     if len(text.translate(None, _CONTROL)) != len(text):
-        raise InvalidJson("A string holds control characters.")
+        raise InvalidJson(Text("A string holds control characters.", "문자열에 제어 문자가 있습니다."))
     try:
         return text.decode("utf-8")
     except UnicodeDecodeError:
-        raise InvalidJson("The body must be UTF-8.") from None
+        raise InvalidJson(NOT_UTF8) from None
+
+
+NOT_UTF8 = Text("The body must be UTF-8.", "본문은 UTF-8이어야 합니다.")
+_TOO_MANY_BACKSLASHES = Text(
+    f"A string holds {MAX_BACKSLASHES} backslashes in a row.",
+    f"문자열에 백슬래시가 연달아 {MAX_BACKSLASHES}개 있습니다.",
+)

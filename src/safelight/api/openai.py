@@ -24,6 +24,7 @@ from safelight.api.wire import output_urls, to_bytes
 from safelight.errors import GenerationFailed, Unavailable
 from safelight.files import FileStore
 from safelight.jobs import Job, JobStatus, Json
+from safelight.texts import Text
 
 WAIT_S = 590.0
 """Clients of that API hang up after ten minutes."""
@@ -100,12 +101,16 @@ async def _all_ended(request: Request, jobs: list[Job]) -> list[Job]:
 
 
 RETRY_S = 60
-_LATE = "Not finished within ten minutes; /v1/models takes requests that you fetch when they are."
+_LATE = Text(
+    "Not finished within ten minutes; /v1/models takes requests that you fetch when they are.",
+    "10분 안에 끝나지 않았습니다. /v1/models로 요청하면 끝난 뒤에 결과를 가져갈 수 있습니다.",
+)
+_CANCELLED = Text("The request was cancelled.", "요청이 취소되었습니다.")
 
 
 def _completed(job: Job) -> Job:
     if job.status is JobStatus.CANCELLED:
-        raise GenerationFailed("cancelled", "The request was cancelled.")
+        raise GenerationFailed("cancelled", _CANCELLED)
     if job.error:
         raise GenerationFailed(job.error.code, job.error.message)
     return job

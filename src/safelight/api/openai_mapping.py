@@ -18,7 +18,7 @@ from safelight.jobs import Json
 from safelight.models import Catalogue
 from safelight.models.base import Model
 from safelight.schema import published_schema
-from safelight.texts import Language
+from safelight.texts import Language, Text
 
 ALIASES = ("dall-e", "gpt-image", "chatgpt-image")
 """What the names of that API's own models start with: they stand for the model that does what is asked."""
@@ -41,11 +41,11 @@ def model_for(asked: Asked, catalogue: Catalogue) -> Model:
     model = catalogue.get(name)
     picture, mask = image_field_names(model)
     if asked.images and not picture:
-        raise _refusal("model", f"{name} takes no image; send this to /v1/images/generations")
+        raise _refusal("model", _TAKES_NO_IMAGE.after(name))
     if picture and not asked.images and picture not in asked.own and _is_required(model, picture):
-        raise _refusal("model", f"{name} needs an image; send this to /v1/images/edits")
+        raise _refusal("model", _NEEDS_AN_IMAGE.after(name))
     if asked.mask is not None and not mask:
-        raise _refusal("mask", f"{name} takes no mask")
+        raise _refusal("mask", _TAKES_NO_MASK.after(name))
     return model
 
 
@@ -92,7 +92,13 @@ def _images(asked: Asked, model: Model) -> Json:
         uris = [_data_uri(image) for image in asked.images]
         value[picture] = uris if _is_list(model, picture) else uris[0]
         if len(uris) > 1 and not _is_list(model, picture):
-            raise _refusal("image", f"must be one file; {model.id} takes one")
+            raise _refusal(
+                "image",
+                Text(
+                    f"must be one file; {model.id} takes one",
+                    f"파일 하나여야 합니다. {model.id}은(는) 하나만 받습니다",
+                ),
+            )
     if mask and asked.images:
         value[mask] = _data_uri(asked.images[0] if asked.mask is None else asked.mask)
     return value
@@ -113,7 +119,9 @@ def _size(asked: Asked, model: Model) -> Json:
         return {"image_size": "auto"} if "auto" in names else {}
     match = _SIZE.fullmatch(text)
     if not match:
-        raise _refusal("size", "must be like 1024x1024, or auto")
+        raise _refusal(
+            "size", Text("must be like 1024x1024, or auto", "1024x1024와 같은 형식이거나 auto여야 합니다")
+        )
     width, height = int(match[1]), int(match[2])
     sizes = {name: _pixels(name) for name in names if name != "auto"}
     if not sizes:
@@ -153,7 +161,13 @@ def _format(asked: Asked, model: Model) -> Json:
     if "output_format" in model.Input.model_fields:
         return {"output_format": wanted}
     if wanted != "png":
-        raise _refusal("output_format", f"must be png; {model.id} makes nothing else")
+        raise _refusal(
+            "output_format",
+            Text(
+                f"must be png; {model.id} makes nothing else",
+                f"png여야 합니다. {model.id}은(는) png만 만듭니다",
+            ),
+        )
     return {}
 
 
@@ -176,5 +190,16 @@ def _is_required(model: Model, name: str) -> bool:
     return model.Input.model_fields[name].is_required()
 
 
-def _refusal(name: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{name}: {message}", fields=(FieldProblem(name, message),))
+_TAKES_NO_IMAGE = Text(
+    " takes no image; send this to /v1/images/generations",
+    "은(는) 이미지를 받지 않습니다. /v1/images/generations로 보내 주세요",
+)
+_NEEDS_AN_IMAGE = Text(
+    " needs an image; send this to /v1/images/edits",
+    "에는 이미지가 필요합니다. /v1/images/edits로 보내 주세요",
+)
+_TAKES_NO_MASK = Text(" takes no mask", "은(는) 마스크를 받지 않습니다")
+
+
+def _refusal(name: str, message: Text) -> InvalidInput:
+    return InvalidInput(message.after(f"{name}: "), fields=(FieldProblem(name, message),))

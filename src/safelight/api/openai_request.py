@@ -101,7 +101,10 @@ def read_edit(body: bytes, content_type: str, language: Language) -> Asked:
         if name in value:
             value[name] = _plain(value[name])
     if not images:
-        raise _refusal("image", "is required: a PNG, JPEG or WebP file")
+        raise _refusal(
+            "image",
+            Text("is required: a PNG, JPEG or WebP file", "필수 항목입니다: PNG, JPEG 또는 WebP 파일"),
+        )
     return _asked(value, language, tuple(images), mask)
 
 
@@ -128,7 +131,13 @@ def _read_form(body: bytes, content_type: str) -> tuple[Json, list[bytes], bytes
         elif name == "mask":
             mask = _bytes_of(part)
         else:
-            raise _refusal(name, "takes no file; files are image, image[] and mask")
+            raise _refusal(
+                name,
+                Text(
+                    "takes no file; files are image, image[] and mask",
+                    "파일을 받지 않습니다. 파일은 image, image[], mask입니다",
+                ),
+            )
     return dict(map(_text_of, texts)), images, mask
 
 
@@ -138,9 +147,9 @@ def _parts_of(body: bytes, content_type: str) -> tuple[list[FormField], list[For
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:
-        raise UnsupportedMediaType("Send the body as multipart/form-data.")
+        raise UnsupportedMediaType(_NO_FORM)
     if body.count(b"--" + boundary) > MAX_PARTS + 1:
-        raise InvalidInput(f"The form has more than {MAX_PARTS} parts.")
+        raise InvalidInput(_TOO_MANY_PARTS)
     texts: list[FormField] = []
     files: list[FormFile] = []
     keep = {"MAX_MEMORY_FILE_SIZE": len(body) + 1}  # never on the disk
@@ -149,7 +158,7 @@ def _parts_of(body: bytes, content_type: str) -> tuple[list[FormField], list[For
         parser.write(body)
         parser.finalize()
     except Exception:  # The parser meets hostile bytes with assertions and errors of any kind.
-        raise InvalidInput("The body is no well-formed multipart/form-data.") from None
+        raise InvalidInput(_BROKEN_FORM) from None
     return texts, files
 
 
@@ -157,11 +166,14 @@ def _text_of(part: FormField) -> tuple[str, str]:
     data = part.value or b""
     name = _name(part.field_name)
     if len(data) > MAX_TEXT_BYTES:
-        raise _refusal(name, f"is over {MAX_TEXT_BYTES // 1000} KB")
+        raise _refusal(
+            name,
+            Text(f"is over {MAX_TEXT_BYTES // 1000} KB", f"{MAX_TEXT_BYTES // 1000}KB를 넘습니다"),
+        )
     try:
         return name, data.decode()
     except UnicodeDecodeError:
-        raise _refusal(name, "must be UTF-8") from None
+        raise _refusal(name, Text("must be UTF-8", "UTF-8이어야 합니다")) from None
 
 
 def _bytes_of(part: FormFile) -> bytes:
@@ -173,5 +185,12 @@ def _name(raw: bytes | None) -> str:
     return (raw or b"").decode("utf-8", "replace")
 
 
-def _refusal(name: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{name} {message}", fields=(FieldProblem(name, message),))
+_NO_FORM = Text("Send the body as multipart/form-data.", "본문을 multipart/form-data로 보내 주세요.")
+_TOO_MANY_PARTS = Text(f"The form has more than {MAX_PARTS} parts.", f"폼의 항목이 {MAX_PARTS}개를 넘습니다.")
+_BROKEN_FORM = Text(
+    "The body is no well-formed multipart/form-data.", "본문이 올바른 multipart/form-data가 아닙니다."
+)
+
+
+def _refusal(name: str, message: Text) -> InvalidInput:
+    return InvalidInput(message.after(f"{name} "), fields=(FieldProblem(name, message),))

@@ -8,6 +8,7 @@ from datetime import date
 from starlette.requests import Request
 
 from safelight.errors import FieldProblem, InvalidInput
+from safelight.texts import Text
 
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -16,7 +17,7 @@ def flag(request: Request, name: str) -> bool:
     """A parameter that is true or false, and false when it is absent."""
     text = request.query_params.get(name, "false").lower()
     if text not in _FLAGS:
-        raise _refusal(name, "must be true or false")
+        raise refusal(name, Text("must be true or false", "true 또는 false여야 합니다"))
     return _FLAGS[text]
 
 
@@ -24,7 +25,7 @@ def whole_number(request: Request, name: str, default: int, least: int, most: in
     """A parameter that is an integer from least to most."""
     text = request.query_params.get(name, str(default))
     if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= most:
-        raise _refusal(name, f"must be an integer from {least} to {most}")
+        raise refusal(name, _between(least, most))
     return int(text)
 
 
@@ -36,8 +37,15 @@ def day(request: Request, name: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise _refusal(name, "must be a day such as 2026-11-21") from None
+        raise refusal(
+            name, Text("must be a day such as 2026-11-21", "2026-11-21과 같은 날짜여야 합니다")
+        ) from None
 
 
-def _refusal(name: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{name} {message}", fields=(FieldProblem(name, message),))
+def refusal(name: str, message: Text) -> InvalidInput:
+    """What a parameter is refused with."""
+    return InvalidInput(message.after(f"{name} "), fields=(FieldProblem(name, message),))
+
+
+def _between(least: int, most: int) -> Text:
+    return Text(f"must be an integer from {least} to {most}", f"{least}에서 {most} 사이의 정수여야 합니다")

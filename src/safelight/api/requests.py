@@ -15,6 +15,7 @@ from safelight.api.services import account, base_url, services
 from safelight.api.shapes import Cancellation, RequestStatus, Result
 from safelight.api.wire import cancellation, result_of, status_of
 from safelight.errors import NotFound
+from safelight.texts import Text
 
 router = APIRouter()
 
@@ -57,7 +58,7 @@ async def cancel(request: Request) -> Response:
     return json_answer(cancellation(job), 202)
 
 
-UNKNOWN = "There is no such request."
+UNKNOWN = Text("There is no such request.", "그런 요청이 없습니다.")
 """For unknown ids and other accounts' alike."""
 
 

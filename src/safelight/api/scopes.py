@@ -7,6 +7,7 @@ import re
 from safelight.accounts import OWNER_ID
 from safelight.callers import Caller, Scope
 from safelight.errors import Forbidden
+from safelight.texts import Text
 
 _ADMIN = re.compile(r"/v1/(keys|admin)(/|$)|/api/cli-auth/approve$")
 _SERVER = re.compile(r"/v1/admin(/|$)|/metrics$")
@@ -21,9 +22,16 @@ def check_scope(caller: Caller, method: str, path: str) -> None:
     """Raise Forbidden unless the caller's key is for this."""
     scope = needed_scope(method, path)
     if scope is not None and scope not in caller.scopes:
-        raise Forbidden(f"This key lacks the scope '{scope}'; an account's keys are at /v1/keys.")
+        raise Forbidden(
+            Text(
+                f"This key lacks the scope '{scope}'; an account's keys are at /v1/keys.",
+                f"이 키에는 '{scope}' 권한이 없습니다. 계정의 키는 /v1/keys에 있습니다.",
+            )
+        )
     if _SERVER.match(path) and caller.account.id != OWNER_ID:
-        raise Forbidden("Only the owner of this server may do that.")
+        raise Forbidden(
+            Text("Only the owner of this server may do that.", "이 서버의 소유자만 할 수 있습니다.")
+        )
 
 
 def needed_scope(method: str, path: str) -> Scope | None:

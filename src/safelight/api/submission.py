@@ -36,7 +36,7 @@ from safelight.models.base import Model
 from safelight.prices import Quote
 from safelight.store import StoredFile
 from safelight.terms import terms_of
-from safelight.texts import Language
+from safelight.texts import Language, Text
 from safelight.tracing import job_span
 
 INLINE_BYTES = 64 * 1024
@@ -47,7 +47,11 @@ RESERVED_BYTES = 256 * 2**20
 
 NO_ENGINE_RETRY_S = 3600
 STOPPING_RETRY_S = 5
-_STOPPING = "This server is stopping; try again shortly."
+_STOPPING = Text(
+    "This server is stopping; try again shortly.", "서버를 멈추는 중입니다. 잠시 후 다시 시도해 주세요."
+)
+_CANNOT_RUN = Text(" cannot run in this version.", "은(는) 이 버전에서 실행할 수 없습니다.")
+_NO_SUCH_FILE = Text("There is no such file on this server.", "이 서버에 그런 파일이 없습니다.")
 
 
 @dataclass
@@ -113,9 +117,9 @@ class Submission:
     def _read(self, body: bytes) -> _Draft:
         accepted = self.model.Input.parse(parse_json(body), self.language)
         if self.model.id not in self.services.catalogue.runnable_ids():
-            raise Unavailable(f"{self.model.id} cannot run in this version.", retry_after_s=NO_ENGINE_RETRY_S)
+            raise Unavailable(_CANNOT_RUN.after(self.model.id), retry_after_s=NO_ENGINE_RETRY_S)
         if self.services.catalogue.weights_of(self.model) == "nano":
-            self.model.check_installed(accepted, self.language)
+            self.model.check_installed(accepted)
         price = self.services.price_of(self.model)
         draft = _Draft(accepted.settled(), quote=self.model.quote(accepted, price))
         for name in image_fields(self.model.Input):
@@ -133,12 +137,12 @@ class Submission:
     def _check_lora(self, name: str, path: str) -> None:
         """Judge where a LoRA is said to be; whether it is there, the worker finds out."""
         try:
-            source = source_of(path, self.services.settings.lora_dir, self.language)
+            source = source_of(path, self.services.settings.lora_dir)
             if isinstance(source, FromUrl):
                 self.services.fetcher.check(source.url)
         except (InvalidInput, PathNotAllowed, UrlNotAllowed) as error:
-            problem = FieldProblem(name, error.message)
-            raise type(error)(f"{name}: {error.message}", fields=(problem,)) from None
+            problem = FieldProblem(name, error.text)
+            raise type(error)(error.text.after(f"{name}: "), fields=(problem,)) from None
 
     def _image(self, name: str, text: str, draft: _Draft) -> str:
         """What the job's input holds for an image: the given URL, or `file:` and a file's id."""
@@ -159,7 +163,7 @@ class Submission:
         try:
             self.services.fetcher.check(text)
         except UrlNotAllowed as error:
-            raise _not_allowed(name, error.message) from None
+            raise _not_allowed(name, error.text) from None
         return text
 
     async def _check_ownership(self, own_files: dict[str, str]) -> None:
@@ -167,7 +171,7 @@ class Submission:
         for file_id, name in own_files.items():
             file = await self.services.store.file(file_id)
             if file is None or file.account_id != self.caller.account.id:
-                raise _not_allowed(name, "There is no such file on this server.")
+                raise _not_allowed(name, _NO_SUCH_FILE)
 
     async def _store(self, uploads: dict[str, bytes], job: Job) -> list[StoredFile]:
         files = self.services.files
@@ -191,10 +195,10 @@ def _decoded(name: str, text: str) -> bytes:
         data = parse_data_uri(text)
         identify(data)
     except (InvalidInput, UnsupportedImage) as error:
-        problem = FieldProblem(name, error.message)
-        raise InvalidInput(f"{name}: {error.message}", fields=(problem,)) from None
+        problem = FieldProblem(name, error.text)
+        raise InvalidInput(error.text.after(f"{name}: "), fields=(problem,)) from None
     return data
 
 
-def _not_allowed(name: str, message: str) -> UrlNotAllowed:
+def _not_allowed(name: str, message: Text) -> UrlNotAllowed:
     return UrlNotAllowed(message, fields=(FieldProblem(name, message),))

@@ -213,9 +213,9 @@ def example_name(url: str, base_urls: Iterable[str]) -> str:
 # --- Errors -------------------------------------------------------------------------------------------
 
 
-def error_body(error: SafelightError, *, for_openai: bool = False) -> bytes:
+def error_body(error: SafelightError, language: Language, *, for_openai: bool = False) -> bytes:
     """An error as JSON, never above MAX_ERROR_BYTES."""
-    content = error_content(error, for_openai=for_openai)
+    content = error_content(error, language, for_openai=for_openai)
     body = to_bytes(content)
     while len(body) > MAX_ERROR_BYTES:
         content["error"]["fields"].pop()
@@ -223,9 +223,9 @@ def error_body(error: SafelightError, *, for_openai: bool = False) -> bytes:
     return body
 
 
-def error_content(error: SafelightError, *, for_openai: bool = False) -> Json:
+def error_content(error: SafelightError, language: Language, *, for_openai: bool = False) -> Json:
     """The one shape of every error. for_openai: with the two words more that clients of that API read."""
-    message = _short(error.message)
+    message = _short(error.text.within(language))
     detail: Json = {"code": error.code, "message": message}
     if for_openai:
         detail["type"] = "server_error" if error.http_status >= 500 else "invalid_request_error"
@@ -233,7 +233,8 @@ def error_content(error: SafelightError, *, for_openai: bool = False) -> Json:
     content: Json = {"error_code": error.error_code, "error_message": message, "error": detail}
     if error.fields:
         detail["fields"] = [
-            {"field": _short(problem.field), "message": _short(problem.message)} for problem in error.fields
+            {"field": _short(problem.field), "message": _short(problem.within(language))}
+            for problem in error.fields
         ]
     return content
 

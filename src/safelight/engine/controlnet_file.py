@@ -19,6 +19,8 @@ from torch import Tensor
 
 from safelight.engine.control import WindowedControlNet
 from safelight.errors import InvalidLora, LoraIncompatible
+from safelight.lora_keys import UNKNOWN_CONTROLNET
+from safelight.texts import Text
 
 EMBEDDER = "control_all_x_embedder.2-1.weight"
 FIRST_REFINER = "control_noise_refiner.0.before_proj.weight"
@@ -63,6 +65,24 @@ class Look:
             return cls(shapes, any(bool(file.get_tensor(name).any()) for name in first))
 
 
+NOT_FINITE = Text("The file holds numbers that are not finite.", "파일에 유한하지 않은 수가 있습니다.")
+_FILLS_NO_MASKS = Text(
+    "This ControlNet cannot fill masks; versions 2.0 and 2.1 of it can.",
+    "이 ControlNet은 마스크를 채울 수 없습니다. 2.0과 2.1 버전은 가능합니다.",
+)
+_LACKS_TENSORS = Text(
+    "This ControlNet lacks tensors, or is of a kind that is not known here.",
+    "ControlNet의 텐서가 빠져 있거나 알 수 없는 종류입니다.",
+)
+_ODD_SHAPES = Text(
+    "The shapes of this ControlNet's tensors do not fit each other.",
+    "ControlNet의 텐서 모양이 서로 맞지 않습니다.",
+)
+_ODD_LAYERS = Text(
+    "This ControlNet has no layers, or too many.", "ControlNet에 레이어가 없거나 너무 많습니다."
+)
+
+
 def load_controlnet(data: bytes, pipeline: Any, like: WindowedControlNet) -> WindowedControlNet:
     """Build the ControlNet of a file beside a loaded one, whose borrowed modules and device it shares.
 
@@ -73,11 +93,11 @@ def load_controlnet(data: bytes, pipeline: Any, like: WindowedControlNet) -> Win
     config = config_of(Look.at(tensors), pipeline.transformer.config)
     fills_masks = config["control_in_dim"] > pipeline.transformer.in_channels
     if "Inpaint" in type(pipeline).__name__ and not fills_masks:
-        raise LoraIncompatible("This ControlNet cannot fill masks; versions 2.0 and 2.1 of it can.")
+        raise LoraIncompatible(_FILLS_NO_MASKS)
     # Copies, because where a tensor begins in memory changes the last bits of what is computed with it.
     wanted = _wanted(config, tensors)
     if not all(torch.isfinite(tensors[name]).all() for name in wanted):
-        raise InvalidLora("The file holds numbers that are not finite.")
+        raise InvalidLora(NOT_FINITE)
     controlnet = _filled(config, {name: tensors[name].clone() for name in wanted})
     controlnet = controlnet.to(like.device, like.dtype)
     return WindowedControlNet.from_transformer(controlnet, pipeline.transformer)  # type: ignore[no-any-return]
@@ -94,12 +114,12 @@ def read_controlnet(path: Path, base: Base, device: torch.device, dtype: torch.d
 def config_of(look: Look, base: Base) -> dict[str, Any]:
     """What its class wants to know, for versions 1, 2.0, 2.1 and 2.1-lite. Raises InvalidLora."""
     if EMBEDDER not in look.shapes:
-        raise InvalidLora("This ControlNet is of a kind that is not known here.")
+        raise InvalidLora(UNKNOWN_CONTROLNET)
     width, values = look.shapes[EMBEDDER]
     channels = values // PATCH_VALUES
     layers, refiners = _count(look.shapes, "control_layers"), _count(look.shapes, "control_noise_refiner")
     if not layers or layers > base.n_layers:
-        raise InvalidLora("This ControlNet has no layers, or too many.")
+        raise InvalidLora(_ODD_LAYERS)
     # 2.0 and 2.1 have tensors of the same names; 2.0's refiner is zero, unused.
     kind = (
         None
@@ -145,7 +165,7 @@ def _wanted(config: Mapping[str, Any], tensors: Iterable[str]) -> set[str]:
     with torch.device("meta"):
         wanted = set(WindowedControlNet(**config).state_dict())
     if not wanted <= set(tensors):
-        raise InvalidLora("This ControlNet lacks tensors, or is of a kind that is not known here.")
+        raise InvalidLora(_LACKS_TENSORS)
     return wanted
 
 
@@ -155,7 +175,7 @@ def _filled(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Windowe
     try:
         controlnet.load_state_dict(tensors, assign=True)
     except RuntimeError:
-        raise InvalidLora("The shapes of this ControlNet's tensors do not fit each other.") from None
+        raise InvalidLora(_ODD_SHAPES) from None
     return controlnet.eval()  # type: ignore[no-any-return]
 
 

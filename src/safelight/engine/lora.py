@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 
 from safelight.engine.control import WindowedControlNet
-from safelight.engine.controlnet_file import load_controlnet
+from safelight.engine.controlnet_file import NOT_FINITE, load_controlnet
 from safelight.errors import InvalidLora
 from safelight.lora_keys import Fit, Kind, Targets, fit_lora
 from safelight.loras import LoraFile, LoraUse
 from safelight.models.base import Run
 from safelight.safetensors_header import LENGTH_BYTES, header_length, parse_header
+from safelight.texts import Text
 
 Tensors = dict[str, Tensor]
 
@@ -76,7 +77,7 @@ def _add(pipeline: Any, targets: Targets, run: Run, index: int, lora: LoraFile) 
 def _checked_bytes(lora: LoraFile) -> bytes:
     data = Path(lora.path).read_bytes()
     if hashlib.sha256(data).hexdigest() != lora.sha256:
-        raise InvalidLora("The file changed after it was checked.")
+        raise InvalidLora(Text("The file changed after it was checked.", "검사한 뒤에 파일이 바뀌었습니다."))
     return data
 
 
@@ -102,7 +103,7 @@ def normalised(tensors: Tensors, fit: Fit, targets: Targets) -> Tensors:
         if adapter.alpha:
             down = down * (tensors[adapter.alpha].float().reshape(()) / down.shape[0])
         if not (torch.isfinite(down).all() and torch.isfinite(up).all()):
-            raise InvalidLora("The file holds numbers that are not finite.")
+            raise InvalidLora(NOT_FINITE)
         rows: tuple[Tensor, ...] = torch.split(up, [targets[module][0] for module in modules])
         for module, part in zip(modules, rows, strict=True):
             found[f"{module}.lora_A.weight"] = down
@@ -110,12 +111,17 @@ def normalised(tensors: Tensors, fit: Fit, targets: Targets) -> Tensors:
     return found
 
 
+_ONE_CONTROLNET = Text(
+    "a request can have one ControlNet.", "요청 하나에 ControlNet은 하나만 쓸 수 있습니다."
+)
+
+
 def _use_controlnet(
     pipeline: Any, run: Run, index: int, lora: LoraFile, own_controlnet: WindowedControlNet
 ) -> float:
     """Make a ControlNet in the LoRA slot the one of this run. Returns its scale."""
     if any(use.kind == Kind.CONTROLNET for use in run.report.loras):
-        raise InvalidLora(f"loras[{index}]: a request can have one ControlNet.")
+        raise InvalidLora(_ONE_CONTROLNET.after(f"loras[{index}]: "))
     substituted = not lora.path and run.context.weights_name != "real"
     if lora.path:
         pipeline.controlnet = load_controlnet(_checked_bytes(lora), pipeline, own_controlnet)

@@ -9,6 +9,7 @@ from torch.nn.functional import max_pool2d
 
 from safelight.engine.canvas import Size
 from safelight.errors import InvalidImage
+from safelight.texts import Text
 
 RATIO_TOLERANCE = 0.01
 """How far a mask's aspect ratio may be from the image's, as a part of it."""
@@ -23,8 +24,12 @@ def fit_mask(mask: Image.Image, image_size: Size, asked: Size) -> Image.Image:
     (mask_width, mask_height), (width, height) = mask.size, image_size
     if abs(mask_width * height - width * mask_height) > RATIO_TOLERANCE * width * mask_height:
         raise InvalidImage(
-            f"The mask is {mask_width}×{mask_height} and the image {width}×{height}: "
-            "give a mask with the image's aspect ratio."
+            Text(
+                f"The mask is {mask_width}×{mask_height} and the image {width}×{height}: "
+                "give a mask with the image's aspect ratio.",
+                f"마스크는 {mask_width}×{mask_height}, 이미지는 {width}×{height}입니다. "
+                "이미지와 가로세로 비율이 같은 마스크를 사용해 주세요.",
+            )
         )
     return mask.convert("L").resize(asked, Resampling.BILINEAR)
 

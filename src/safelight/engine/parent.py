@@ -35,6 +35,7 @@ from safelight.engine.protocol import (
 )
 from safelight.errors import InternalError, JobFailure, StorageFull
 from safelight.jobs import Progress
+from safelight.texts import Text
 
 log = structlog.get_logger(__name__)
 
@@ -61,10 +62,10 @@ class RunStopped(Exception):
 class RunFailed(Exception):
     """The job failed inside the child: an error's stable code and its message."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, text: Text) -> None:
         super().__init__(code)
         self.code = code
-        self.message = message
+        self.text = text
 
 
 @dataclass(frozen=True)
@@ -242,8 +243,8 @@ def _failure(message: Failed) -> RunFailed:
     """What the child reports, as long as it is something that a job can fail of."""
     known = {StorageFull.code, *(error.code for error in JobFailure.__subclasses__())}
     if message.code in known:
-        return RunFailed(message.code, message.message)
-    return RunFailed(InternalError.code, InternalError().message)
+        return RunFailed(message.code, Text(message.en, message.ko))
+    return RunFailed(InternalError.code, InternalError().text)
 
 
 async def _spawn() -> asyncio.subprocess.Process:

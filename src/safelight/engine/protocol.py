@@ -204,7 +204,8 @@ class Failed:
     """The job failed, in the words of one of the errors on the errors page."""
 
     code: Annotated[str, Field(max_length=50)]
-    message: Note
+    en: Note
+    ko: Note
     kind: Literal["failed"] = "failed"
 
 

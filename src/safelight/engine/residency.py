@@ -33,6 +33,7 @@ from safelight.memory_plan import (
 from safelight.models.base import NANO_DIR, Model, Part
 from safelight.safetensors_header import LENGTH_BYTES, header_length, parse_header
 from safelight.settings import Precision
+from safelight.texts import Text
 
 CPU_SHARE = 0.5
 GPU_SHARE = 0.7
@@ -157,10 +158,7 @@ class Residency:
         plan = make_plan(sizes, self._plan_bytes, precision=precision)
         # On a CPU there is no second memory to stream from, unless a budget is asked for.
         if plan is None or (on_cpu and self._budget_bytes is None and plan.streamed_bytes):
-            raise OutOfMemory(
-                f"The real weights of {model.id} do not fit in the {self._plan_bytes / 2**30:.1f} GiB that "
-                "this device has for them, not even streamed; SAFELIGHT_WEIGHTS=nano draws on it."
-            )
+            raise OutOfMemory(_too_large(model.id, self._plan_bytes / 2**30))
         return plan
 
     def _load(self, model: Model, source: Source, plan: MemoryPlan | None) -> _Resident:
@@ -268,3 +266,12 @@ def _free_memory(device: str) -> int:
         return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * CPU_SHARE)
     free: int = prepared_torch().cuda.mem_get_info(device)[0]
     return free
+
+
+def _too_large(model_id: str, gib: float) -> Text:
+    return Text(
+        f"The real weights of {model_id} do not fit in the {gib:.1f} GiB that this device has for them, "
+        "not even streamed; SAFELIGHT_WEIGHTS=nano draws on it.",
+        f"{model_id}의 실제 가중치는 이 장치의 {gib:.1f}GiB에 스트리밍으로도 들어가지 않습니다. "
+        "SAFELIGHT_WEIGHTS=nano로는 그릴 수 있습니다.",
+    )

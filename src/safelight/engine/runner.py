@@ -86,14 +86,13 @@ class Runner:
         except RunStopped:
             return Stopped()
         except SafelightError as error:
-            return Failed(error.code, error.message[:MAX_NOTE_CHARACTERS])
+            return _failed(error)
         except Exception as error:
             traceback.print_exc()
             if _device_is_broken(error):
                 # Everything after it would fail too: a new process costs less.
                 sys.exit(1)
-            found = _known_trouble(error)
-            return Failed(found.code, found.message)
+            return _failed(_known_trouble(error))
 
     def _generate(self, request: Generate) -> Done:
         model = self._catalogue.get(request.model_id)
@@ -225,6 +224,11 @@ def _real_models(setup: Setup) -> RealModels | None:
 
 def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def _failed(error: SafelightError) -> Failed:
+    text = error.text
+    return Failed(error.code, text.en[:MAX_NOTE_CHARACTERS], text.ko[:MAX_NOTE_CHARACTERS])
 
 
 def _known_trouble(error: Exception) -> SafelightError:

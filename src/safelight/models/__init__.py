@@ -16,6 +16,7 @@ from types import ModuleType
 
 from safelight.errors import ModelNotFound, SettingsError
 from safelight.models.base import Model
+from safelight.texts import Text
 
 REAL, NANO = "real", "nano"
 """What weights are called in the catalogue and in results."""
@@ -51,8 +52,13 @@ class Catalogue:
         if model_id in self._models:
             return self._models[model_id]
         near = difflib.get_close_matches(model_id[:200], self._models, n=3, cutoff=0.3)
-        known = ", ".join(near) or "see GET /v1/models"
-        raise ModelNotFound(f"There is no such model. Nearest: {known}.")
+        known = ", ".join(near) or "GET /v1/models"
+        raise ModelNotFound(
+            Text(
+                f"There is no such model. Nearest: {known}.",
+                f"그런 모델이 없습니다. 가장 비슷한 모델: {known}",
+            )
+        )
 
     def weights_of(self, model: Model) -> str | None:
         """What would draw for a model now: weights of this installation, or an upstream; None: nothing."""

@@ -18,7 +18,7 @@ from safelight.errors import FieldProblem, InvalidInput, Unavailable
 from safelight.inputs import PIXELS, ModelInput
 from safelight.loras import LoraFile, LoraUse
 from safelight.prices import Price, Quote, Unit, quote
-from safelight.texts import Language, Text
+from safelight.texts import Text
 
 if TYPE_CHECKING:
     import torch
@@ -183,11 +183,11 @@ class Model:
 
     def load(self, context: LoadContext) -> Any:
         """Build the pipeline from its parts."""
-        raise Unavailable(f"{self.id} has no engine in this version.")
+        raise Unavailable(_NO_ENGINE.after(self.id))
 
     def generate(self, pipeline: Any, request: Any, run: Run) -> list[Image.Image]:
         """Run the pipeline on a validated input. Returns RGB images of exactly the asked size."""
-        raise Unavailable(f"{self.id} has no engine in this version.")
+        raise Unavailable(_NO_ENGINE.after(self.id))
 
     def output_size(self, request: Any) -> tuple[int, int] | None:
         """The size in pixels that a validated input asks for; None: the input images decide."""
@@ -212,7 +212,7 @@ class Model:
         magic = any(name in self.Input.model_fields for name in MAGIC_PROMPT_FIELDS)
         return _priced(price, magic)
 
-    def check_installed(self, asked: ModelInput, language: Language = Language.EN) -> None:
+    def check_installed(self, asked: ModelInput) -> None:
         """Judge whether the optional parts that an input needs are here; nano weights alone can lack one.
 
         Raises InvalidInput with the values that work.
@@ -222,8 +222,8 @@ class Model:
             if getattr(asked, name) in lacking:
                 values = get_args(type(asked).model_fields[name].annotation)
                 working = [value for value in values if value not in lacking]
-                message = _not_installed(getattr(asked, name), working).within(language)
-                raise InvalidInput(f"{name} {message}", fields=(FieldProblem(name, message),))
+                message = _not_installed(getattr(asked, name), working)
+                raise InvalidInput(message.after(f"{name} "), fields=(FieldProblem(name, message),))
 
     @classmethod
     def has_engine(cls) -> bool:
@@ -252,6 +252,9 @@ def _priced(price: Price, magic: bool) -> Text:
     )
     usd = f"{price.usd.normalize():f}"
     return Text(f"{usd} credits per {unit.en}{more.en}.", f"{unit.ko} {usd} 크레딧{more.ko}.")
+
+
+_NO_ENGINE = Text(" has no engine in this version.", "은(는) 이 버전에서 실행할 수 없습니다.")
 
 
 def _not_installed(value: str, working: Sequence[str]) -> Text:

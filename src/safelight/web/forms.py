@@ -10,6 +10,7 @@ from safelight.api.browser import check_origin
 from safelight.api.guards import headers_of
 from safelight.api.services import services
 from safelight.errors import BodyTooLarge, InvalidInput, SafelightError
+from safelight.texts import Language
 
 MAX_FORM_BYTES = 8 * 1024
 
@@ -50,8 +51,8 @@ async def read_form(request: Request) -> Form:
     return Form(parse_qs(body.decode("utf-8", "replace")))
 
 
-def problems_of(error: SafelightError) -> dict[str, str]:
+def problems_of(error: SafelightError, language: Language) -> dict[str, str]:
     """What to say at which field; under the empty name what is about the whole form."""
     if isinstance(error, InvalidInput) and error.fields:
-        return {problem.field.split("[")[0]: problem.message for problem in error.fields}
-    return {"": error.message}
+        return {problem.field.split("[")[0]: problem.within(language) for problem in error.fields}
+    return {"": error.text.within(language)}

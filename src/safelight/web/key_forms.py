@@ -40,7 +40,7 @@ async def make_key(visit: Visit, form: Form, account_id: str) -> MadeKey:
     try:
         asked = KeyForm.parse(fields | {"expires_in_days": form.number("expires_in_days")}, visit.language)
     except InvalidInput as error:
-        return MadeKey(problems=problems_of(error), filled=form)
+        return MadeKey(problems=problems_of(error, visit.language), filled=form)
     key, token = await services(visit.request).keys.create(account_id, asked.key())
     return MadeKey(key, token)
 

@@ -35,7 +35,7 @@ async def create_account(request: Request) -> Response:
     try:
         wanted = AccountForm.parse(asked, visit.language)
     except InvalidInput as error:
-        return await _list(visit, 422, problems=problems_of(error), filled=form)
+        return await _list(visit, 422, problems=problems_of(error, visit.language), filled=form)
     known = services(request)
     made = await known.accounts.create(wanted.email, wanted.limits(), unmetered=wanted.unmetered)
     key, token = await known.keys.create(made.id, FIRST_KEY)
@@ -54,7 +54,9 @@ async def set_limits(request: Request) -> Response:
     try:
         wanted = LimitsForm.parse({name: form.number(name) for name in LIMITS}, visit.language)
     except InvalidInput as error:
-        return await _one(visit, _account_id(request), 422, problems=problems_of(error), limits_filled=form)
+        return await _one(
+            visit, _account_id(request), 422, problems=problems_of(error, visit.language), limits_filled=form
+        )
     await services(request).accounts.set_limits(_account_id(request), wanted.limits())
     return RedirectResponse(f"/operator/accounts/{_account_id(request)}#limits", 303)
 
@@ -70,7 +72,7 @@ async def give_credits(request: Request) -> Response:
         )
         await services(request).ledger.grant(account_id, wanted.amount_usd, wanted.note)
     except (InvalidInput, InsufficientCredits) as error:
-        problems = problems_of(error)
+        problems = problems_of(error, visit.language)
         told = {"amount_usd": problems.get("amount_usd") or next(iter(problems.values()))}
         return await _one(visit, account_id, 422, problems=told, filled=form)
     return RedirectResponse(f"/operator/accounts/{account_id}#credits", 303)

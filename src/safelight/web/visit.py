@@ -15,7 +15,7 @@ from safelight.api.guards import headers_of
 from safelight.api.services import services
 from safelight.callers import Account, Caller, Scope
 from safelight.errors import Forbidden, SafelightError, Unauthorized
-from safelight.texts import Language, choose_language
+from safelight.texts import Language, Text, choose_language
 
 LANGUAGE = "safelight_language"
 THEME = "safelight_theme"
@@ -92,7 +92,12 @@ async def own_visit(request: Request, scope: Scope = Scope.READ) -> tuple[Visit,
     if visit.account is None:
         raise Unauthorized
     if not visit.may(scope):
-        raise Forbidden(f"This session's key lacks the scope '{scope}'.")
+        raise Forbidden(
+            Text(
+                f"This session's key lacks the scope '{scope}'.",
+                f"이 세션의 키에는 '{scope}' 권한이 없습니다.",
+            )
+        )
     return visit, visit.account
 
 
