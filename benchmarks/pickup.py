@@ -33,7 +33,7 @@ CHANNEL = "benchmark_raw"
 IDLE_S = 0.01
 """Between two jobs, so that the worker waits when one comes."""
 
-Submit = Callable[[], Awaitable[None]]
+Submit = Callable[[], Awaitable[object]]
 
 
 # --- The worker's process: it prints the time of each claim, in nanoseconds ---

@@ -19,6 +19,7 @@ class Cable:
         self._folder = folder
         self._writers: list[asyncio.StreamWriter] = []
         self._frozen = False
+        self._fatal: bytes | None = None
 
     @classmethod
     async def lay(cls, url: str, folder: Path) -> Cable:
@@ -38,6 +39,14 @@ class Cable:
             writer.transport.abort()
         self._writers.clear()
 
+    def cut_before(self, words: bytes) -> None:
+        """Cut as soon as the server says this, which nobody hears then."""
+        self._fatal = words
+
+    @property
+    def is_cut(self) -> bool:
+        return not self._relay.is_serving()
+
     def freeze(self) -> None:
         """Let nothing through that was connected before, without a word: a firewall forgot it."""
         self._frozen = True
@@ -53,6 +62,10 @@ class Cable:
     ) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
+                if self._fatal and self._fatal in data:
+                    self._fatal = None
+                    self.cut()
+                    return
                 if passes_frost or not self._frozen:
                     writer.write(data)
             writer.close()

@@ -110,6 +110,38 @@ def test_a_request_in_progress_or_finished_is_not_cancellable(served):
     assert ended == {"request_id": request_id, "status": "completed", "outcome": "not_cancellable"}
 
 
+def test_a_request_in_progress_is_stopped_where_that_is_asked_for(served):
+    server, client = served
+    request_id = server.submit(client)
+    job = server.claim(request_id)
+    address = f"/v1/requests/{request_id}/cancel"
+    for path in (f"{address}?running=true", address):
+        answer = client.post(path)
+        assert answer.status_code == 202
+        assert answer.json() == {
+            "request_id": request_id,
+            "status": "in_progress",
+            "outcome": "cancelling",
+        }
+    assert server.do(server.services.store.release(job))
+    again = client.post(f"{address}?running=true").json()
+    assert again == {"request_id": request_id, "status": "cancelled", "outcome": "cancelled"}
+
+
+@pytest.mark.parametrize("running", ["true", "false"])
+def test_what_waits_or_has_ended_is_cancelled_as_ever(served, running):
+    server, client = served
+    queued, ended = server.submit(client), server.submit(client)
+    server.do(server.services.store.cancel(queued, "owner"))
+    server.finish(server.claim(ended))
+    outcomes = [
+        client.post(f"/v1/requests/{request_id}/cancel?running={running}").json()["outcome"]
+        for request_id in (queued, ended)
+    ]
+    assert outcomes == ["cancelled", "not_cancellable"]
+    assert client.post(f"/v1/requests/{ended}/cancel?running=perhaps").status_code == 422
+
+
 def test_the_queue_position_counts_the_requests_ahead(served):
     server, client = served
     ids = [server.submit(client) for _ in range(3)]

@@ -48,6 +48,7 @@ class Expected:
     worker_id: str | None = None
     beats: int = 0
     endings: int = 0
+    is_stopped: bool = False
 
     def end(self, status: JobStatus) -> None:
         self.status = status
@@ -58,7 +59,9 @@ class Expected:
         self.worker_id = None
 
     def lose_attempt(self) -> JobStatus:
-        if self.attempt >= MAX_ATTEMPTS:
+        if self.is_stopped:
+            self.end(JobStatus.CANCELLED)
+        elif self.attempt >= MAX_ATTEMPTS:
             self.end(JobStatus.FAILED)
         else:
             self.back_to_queue()
@@ -98,6 +101,20 @@ class QueueMachine(RuleBasedStateMachine):
         found = self._run(self._store.cancel(job_id, self._account.id))
         assert found.status is expected.status
 
+    @precondition(lambda self: self._expected)
+    @rule(which=any_one, by_deadline=st.booleans())
+    def stop(self, which: int, by_deadline: bool) -> None:
+        job_id, expected = self._pick(which)
+        if expected.status is JobStatus.IN_QUEUE:
+            expected.end(JobStatus.CANCELLED)
+        elif expected.status is JobStatus.IN_PROGRESS:
+            expected.is_stopped = True
+        if by_deadline:
+            self._run(self._store.overdue(job_id))
+        else:
+            found = self._run(self._store.stop(job_id, OWNER_ID))
+            assert found.status is expected.status
+
     @rule(worker_id=workers)
     def claim(self, worker_id: str) -> None:
         queued = [i for i, expected in self._expected.items() if expected.status is JobStatus.IN_QUEUE]
@@ -116,15 +133,17 @@ class QueueMachine(RuleBasedStateMachine):
     def heartbeat(self, which: int) -> None:
         job, expected, is_ours = self._pick_held(which)
         found = self._run(self._store.heartbeat(job.worker_id, {job.id: (job.attempt, None)}))
-        assert found == {job.id: Lease.HELD if is_ours else Lease.LOST}
+        lease = Lease.CANCEL_REQUESTED if expected.is_stopped else Lease.HELD
+        assert found == {job.id: lease if is_ours else Lease.LOST}
         expected.beats += is_ours
 
     @precondition(lambda self: self._held)
     @rule(which=any_one)
     def complete(self, which: int) -> None:
         job, expected, is_ours = self._pick_held(which)
-        assert self._run(self._store.complete(job, [], [], REPORT)) is is_ours
-        if is_ours:
+        is_kept = is_ours and not expected.is_stopped
+        assert self._run(self._store.complete(job, [], [], REPORT)) is is_kept
+        if is_kept:
             expected.end(JobStatus.COMPLETED)
 
     @precondition(lambda self: self._held)
@@ -133,14 +152,16 @@ class QueueMachine(RuleBasedStateMachine):
         job, expected, is_ours = self._pick_held(which)
         assert self._run(self._store.fail(job, ERROR)) is is_ours
         if is_ours:
-            expected.end(JobStatus.FAILED)
+            expected.end(JobStatus.CANCELLED if expected.is_stopped else JobStatus.FAILED)
 
     @precondition(lambda self: self._held)
     @rule(which=any_one)
     def release(self, which: int) -> None:
         job, expected, is_ours = self._pick_held(which)
         assert self._run(self._store.release(job)) is is_ours
-        if is_ours:
+        if is_ours and expected.is_stopped:
+            expected.end(JobStatus.CANCELLED)
+        elif is_ours:
             expected.back_to_queue()
             expected.attempt -= 1
 
@@ -209,6 +230,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.claim("w1")
             if self._held:
                 self.complete(len(self._held) - 1)
+                self.release(len(self._held) - 1)
         self.the_database_agrees()
         assert self._run(Ledger(self._database).audit()) == []
         assert all(expected.endings == 1 for expected in self._expected.values())

@@ -165,6 +165,70 @@ async def test_nobody_cancels_what_is_not_his(store):
     assert await now_is(store, job) == job
 
 
+async def test_a_queued_job_is_stopped_at_once(store):
+    job = new_job()
+    await store.add(job)
+    stopped = await store.stop(job.id, OWNER_ID)
+    assert (stopped.status, stopped.finished_at is not None) == (JobStatus.CANCELLED, True)
+    assert await store.stop(job.id, OWNER_ID) == stopped
+
+
+async def complete(store, job):
+    return await store.complete(job, [new_file(job_id=job.id)], [], REPORT)
+
+
+async def fail(store, job):
+    return await store.fail(job, ERROR)
+
+
+async def release(store, job):
+    return await store.release(job)
+
+
+async def lose_attempt(store, job):
+    return await store.lose_attempt(job)
+
+
+async def lose_silently(store, job):
+    return await store.requeue_lost(job.id, job.attempt, 1)
+
+
+@pytest.mark.parametrize("by_deadline", [False, True])
+@pytest.mark.parametrize("report", [complete, fail, release, lose_attempt, lose_silently])
+async def test_a_running_job_that_was_stopped_ends_cancelled_whatever_its_worker_says(
+    store, report, by_deadline
+):
+    job = await claimed(store)
+    if by_deadline:
+        assert await store.overdue(job.id) is JobStatus.IN_PROGRESS
+    else:
+        assert (await store.stop(job.id, OWNER_ID)).cancel_requested
+    await report(store, job)
+    if report is complete:
+        assert not (await now_is(store, job)).status.is_final
+        assert await store.release(job)
+    ended = await now_is(store, job)
+    assert (ended.status, ended.outputs) == (JobStatus.CANCELLED, ())
+    assert (ended.error and ended.error.code) == ("deadline_exceeded" if by_deadline else None)
+    assert ended.finished_at
+    assert await store.claim("worker", [MODEL]) is None
+
+
+async def test_what_has_ended_is_neither_stopped_nor_overdue(store):
+    job = await claimed(store)
+    await store.fail(job, ERROR)
+    ended = await now_is(store, job)
+    assert await store.stop(job.id, OWNER_ID) == ended
+    assert await store.overdue(job.id) is None
+    assert await now_is(store, job) == ended
+
+
+async def test_nobody_stops_what_is_not_his(store):
+    job = await claimed(store)
+    assert await store.stop(job.id, "somebody else") is None
+    assert await now_is(store, job) == job
+
+
 # --- For workers ---
 
 

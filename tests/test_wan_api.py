@@ -221,3 +221,15 @@ async def test_a_picture_is_fetched_through_the_guarded_door_alone(vendor, clien
     assert await client.failure() == "Wan's API names an address that this server may not fetch."
     vendor.picture_host, vendor.pending = "https://169.254.169.254", 0
     assert await client.failure() == "Wan's API names an address that this server may not fetch."
+
+
+@pytest.mark.parametrize("pending", [10**9, 1])
+async def test_a_task_is_called_off_or_runs_on(vendor, client, pending):
+    vendor.pending = pending
+    await client.api.call_off("task-1")
+    assert vendor.called_off == ["task-1"]
+
+
+async def test_calling_off_at_a_vendor_that_is_away_raises_nothing(client, vendor):
+    vendor.hangs_up = True
+    await WanApi("http://127.0.0.1:1/api/v1", SecretStr(KEY), Fetcher(), QUICK).call_off("task-1")

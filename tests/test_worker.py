@@ -22,7 +22,7 @@ from safelight.jobs import Job, JobStatus, Progress, new_id
 from safelight.lora_cache import LoraCache
 from safelight.lora_library import LoraLibrary
 from safelight.models import load_catalogue
-from safelight.store import Lease, Store, StoredFile
+from safelight.store import Store, StoredFile
 from safelight.texts import Language
 from safelight.turns import MAX_OVERTAKING
 from safelight.wake import open_waker
@@ -369,11 +369,43 @@ async def test_a_lost_job_is_dropped_and_its_run_stopped(bench):
 
 async def test_a_running_job_is_cancelled_on_request(bench):
     bench.start()
-    job_id = await bench.submit("test/slow", num_inference_steps=300)
+    job_id = await bench.submit("test/slow", num_inference_steps=1000)
     await bench.running(job_id)
-    bench.store.leases = {job_id: Lease.CANCEL_REQUESTED}
+    pid = bench.child.pid
+    assert (await bench.store.stop(job_id, OWNER_ID)).status is JobStatus.IN_PROGRESS
     job = await bench.ended(job_id)
-    assert job.status is JobStatus.CANCELLED
+    assert (job.status, job.error, job.outputs) == (JobStatus.CANCELLED, None, ())
+    assert (await bench.ended(await bench.submit())).status is JobStatus.COMPLETED
+    assert bench.child.pid == pid
+
+
+async def test_what_is_cancelled_while_its_output_is_stored_leaves_no_output(bench, monkeypatch):
+    bench.start()
+    storing, go_on = asyncio.Event(), asyncio.Event()
+    put = bench.files.put
+
+    async def slow_put(name, data):
+        await put(name, data)
+        storing.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(bench.files, "put", slow_put)
+    job_id = await bench.submit()
+    await storing.wait()
+    await bench.store.stop(job_id, OWNER_ID)
+    go_on.set()
+    job = await bench.ended(job_id)
+    assert (job.status, job.outputs) == (JobStatus.CANCELLED, ())
+    await bench.stop()
+    assert not [path for path in bench.files.folder.rglob("*") if path.is_file()]
+
+
+async def test_a_job_whose_model_does_not_stop_is_cancelled_all_the_same(bench):
+    bench.start()
+    job_id = await bench.submit("test/ignores-stop")
+    await bench.running(job_id)
+    await bench.store.stop(job_id, OWNER_ID)
+    assert (await bench.ended(job_id)).status is JobStatus.CANCELLED
 
 
 async def test_the_database_may_go_away(bench):

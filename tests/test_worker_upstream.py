@@ -148,11 +148,23 @@ async def test_a_worker_that_stops_gives_the_job_back_and_the_next_one_pays_no_s
     await bench.stop(at_once=True)
     job = await bench.get(job_id)
     assert (job.status, job.attempt) == (JobStatus.IN_QUEUE, 0)
+    assert vendor.called_off == []
     vendor.pending = 0
     bench._stop, bench._at_once = asyncio.Event(), asyncio.Event()
     wan.start(worker_id="another")
     assert (await bench.ended(job_id)).status is JobStatus.COMPLETED
     assert len(vendor.tasks) == 1
+
+
+async def test_a_cancelled_job_calls_off_its_task_at_the_vendor(bench, vendor, wan):
+    vendor.pending = 10**9
+    wan.start()
+    job_id = await wan()
+    await bench.until(job_id, lambda job: job.upstream_task is not None)
+    await bench.store.stop(job_id, OWNER_ID)
+    assert (await bench.ended(job_id)).status is JobStatus.CANCELLED
+    await bench.stop()
+    assert vendor.called_off == ["task-1"]
 
 
 async def test_a_drain_waits_for_what_the_vendor_draws(bench, vendor, wan):

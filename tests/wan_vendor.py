@@ -31,6 +31,7 @@ class Vendor:
         self.looks: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.copies = 0
+        self.called_off: list[str] = []
 
     @property
     def port(self) -> int:
@@ -39,6 +40,7 @@ class Vendor:
     def add_routes(self, app: web.Application) -> None:
         app.router.add_post("/api/v1/services/aigc/image-generation/generation", self._submit)
         app.router.add_get("/api/v1/tasks/{task}", self._task)
+        app.router.add_post("/api/v1/tasks/{task}/cancel", self._call_off)
         app.router.add_get("/result.png", self._picture)
 
     async def _submit(self, request: web.Request) -> web.Response:
@@ -73,6 +75,14 @@ class Vendor:
             message = {"role": "assistant", "content": content}
             output["choices"] = [{"finish_reason": "stop", "message": message}]
         return task_answer(output)
+
+    async def _call_off(self, request: web.Request) -> web.Response:
+        """The vendor cancels what waits and refuses what runs."""
+        assert request.headers["Authorization"] == f"Bearer {KEY}"
+        self.called_off.append(request.match_info["task"])
+        if self.pending < 10**6:
+            return refusal(400, "UnsupportedOperation")
+        return web.json_response({"request_id": "r"})
 
     async def _picture(self, request: web.Request) -> web.Response:
         assert "Authorization" not in request.headers

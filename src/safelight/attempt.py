@@ -33,7 +33,10 @@ class Ending(Enum):
 
 @dataclass(eq=False)
 class Attempt:
-    """A claimed job on its way through a worker. timings: seconds per stage. drawn_by: an upstream's name."""
+    """A claimed job on its way through a worker. timings: seconds per stage. drawn_by: an upstream's name.
+
+    upstream_task: what this attempt waits for there.
+    """
 
     job: Job
     folder: Path
@@ -44,6 +47,7 @@ class Attempt:
     task: asyncio.Task[None] | None = None
     waits_for_child: bool = True
     drawn_by: str | None = None
+    upstream_task: str | None = None
 
     @property
     def name(self) -> str:

@@ -69,7 +69,7 @@ def _lacking(job: Job) -> Text:
     cost = f"{job.cost.normalize():f}"
     return Text(
         f"This request costs up to {cost} credits, which is more than the balance; GET /v1/balance shows it.",
-        f"이 요청의 비용은 최대 {cost} 크레딧으로 잔액보다 많습니다. 잔액은 GET /v1/balance에서 볼 수 있습니다.",
+        f"이 요청의 비용은 최대 {cost} 크레딧으로 잔액보다 많습니다. 잔액은 GET /v1/balance에 있습니다.",
     )
 
 

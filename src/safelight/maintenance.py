@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import structlog
@@ -22,6 +22,18 @@ TICK_S = 5.0
 log = structlog.get_logger()
 
 
+async def repeat(chore: Callable[[], Awaitable[None]], every_s: float, stop: asyncio.Event) -> None:
+    """Do a chore again and again until `stop` is set; the database may be away meanwhile."""
+    while not stop.is_set():
+        try:
+            await chore()
+        except (Unavailable, StorageFull) as error:
+            log.warning("database_away", reason=str(error))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(every_s):
+                await stop.wait()
+
+
 class Maintenance:
     """Watches the heartbeats of all jobs in progress."""
 
@@ -32,14 +44,7 @@ class Maintenance:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look every few seconds until `stop` is set."""
-        while not stop.is_set():
-            try:
-                await self.tick()
-            except (Unavailable, StorageFull) as error:
-                log.warning("database_away", reason=str(error))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(TICK_S):
-                    await stop.wait()
+        await repeat(self.tick, TICK_S, stop)
 
     async def tick(self) -> None:
         """Requeue the jobs whose heartbeat has not moved for a lease."""

@@ -9,12 +9,24 @@ from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
+from sqlalchemy.dialects import postgresql
 
 from safelight import order
-from safelight.jobs import MAX_ATTEMPTS, JobStatus
+from safelight.jobs import MAX_ATTEMPTS, JobStatus, Json
 from safelight.running_limits import holds_back
 from safelight.statements import Statement
-from safelight.tables import IN_PROGRESS, IN_QUEUE, JsonText, Usd, UtcDateTime, files, jobs
+from safelight.tables import (
+    IN_PROGRESS,
+    IN_QUEUE,
+    UNFINISHED,
+    WITH_DEADLINE,
+    JsonText,
+    Usd,
+    UtcDateTime,
+    files,
+    idempotency_keys,
+    jobs,
+)
 from safelight.texts import Language
 
 _now = bindparam("now", type_=UtcDateTime)
@@ -33,9 +45,28 @@ _ours = sa.and_(_this_attempt, jobs.c.worker_id == bindparam("worker"))
 ADD_FILE = Statement(sa.insert(files).returning(files.c.id), columns=files.columns.keys())
 GET_FILE = Statement(sa.select(files).where(files.c.id == bindparam("file")))
 
+# --- Keys that make retries safe ---
+
+# Postgres' own INSERT compiles for SQLite too; SQLite's does not for Postgres.
+ADD_RECEIPT = Statement(
+    postgresql.insert(idempotency_keys).on_conflict_do_nothing().returning(idempotency_keys.c.job_id),
+    columns=idempotency_keys.columns.keys(),
+)
+RECEIPT = Statement(
+    sa.select(idempotency_keys).where(
+        idempotency_keys.c.account_id == bindparam("account"), idempotency_keys.c.key == bindparam("key")
+    )
+)
+FORGET_RECEIPTS = Statement(
+    sa.delete(idempotency_keys).where(idempotency_keys.c.created_at < bindparam("before", type_=UtcDateTime))
+)
+
 # --- Reading jobs ---
 
 GET = Statement(sa.select(jobs).where(_this, _of_account))
+WITH_DEADLINE_NOW = Statement(
+    sa.select(jobs.c.id, jobs.c.created_at, jobs.c.deadline_at).where(WITH_DEADLINE)
+)
 RUNNING = Statement(sa.select(jobs.c.id, jobs.c.attempt, jobs.c.heartbeats).where(IN_PROGRESS))
 
 STANDING = Statement(order.standing(_this, _of_account))
@@ -92,9 +123,28 @@ CANCEL = Statement(
     .returning(jobs)
 )
 
+# From here on the job ends as cancelled, whatever its worker says later: out of the queue at once, from a
+# worker at its next heartbeat.
+_stopped = {
+    "status": sa.case((IN_QUEUE, JobStatus.CANCELLED), else_=jobs.c.status),
+    "cost": sa.case((IN_QUEUE, _FREE), else_=jobs.c.cost),
+    "finished_at": sa.case((IN_QUEUE, _now), else_=sa.null()),
+    "cancel_requested": True,
+}
+STOP = Statement(sa.update(jobs).where(_this, _of_account, UNFINISHED).values(_stopped).returning(jobs))
+
+_shall_end = jobs.c.cancel_requested
+_in_its_language = sa.case((jobs.c.language == Language.KO.value, _why_in_korean), else_=_why)
+OVERDUE = Statement(
+    sa.update(jobs)
+    .where(_this, UNFINISHED, sa.not_(_shall_end))
+    .values(**_stopped, error=_in_its_language)
+    .returning(jobs.c.status)
+)
+
 COMPLETE = Statement(
     sa.update(jobs)
-    .where(_ours)
+    .where(_ours, sa.not_(_shall_end))
     .values(
         status=JobStatus.COMPLETED,
         cost=bindparam("due", type_=Usd),
@@ -109,28 +159,49 @@ COMPLETE = Statement(
 FAIL = Statement(
     sa.update(jobs)
     .where(_ours)
-    .values(status=JobStatus.FAILED, cost=_FREE, error=_why, preview=sa.null(), finished_at=_now)
+    .values(
+        status=sa.case((_shall_end, JobStatus.CANCELLED), else_=JobStatus.FAILED),
+        cost=_FREE,
+        error=sa.case((_shall_end, jobs.c.error), else_=_why),
+        preview=sa.null(),
+        finished_at=_now,
+    )
     .returning(jobs.c.status, holds_back())
 )
 
-_fresh = dict.fromkeys(("worker_id", "started_at", "progress_step", "progress_steps", "preview"))
+_OF_AN_ATTEMPT = ("worker_id", "started_at", "progress_step", "progress_steps")
+
+
+def _without_worker(ends: sa.ColumnElement[bool]) -> Json:
+    """What becomes of a job that no worker has any more: it has ended, or an attempt can begin afresh."""
+    return {
+        "cost": sa.case((ends, _FREE), else_=jobs.c.cost),
+        "finished_at": sa.case((ends, _now), else_=sa.null()),
+        "preview": sa.null(),
+        **{name: sa.case((ends, jobs.c[name]), else_=sa.null()) for name in _OF_AN_ATTEMPT},
+    }
+
+
 RELEASE = Statement(
     sa.update(jobs)
     .where(_ours)
-    .values(status=JobStatus.IN_QUEUE, attempt=jobs.c.attempt - 1, **_fresh)
-    .returning(jobs.c.status)
+    .values(
+        status=sa.case((_shall_end, JobStatus.CANCELLED), else_=JobStatus.IN_QUEUE),
+        attempt=jobs.c.attempt - sa.case((_shall_end, 0), else_=1),
+        **_without_worker(_shall_end),
+    )
+    .returning(jobs.c.status, holds_back())
 )
 
 _spent = jobs.c.attempt >= MAX_ATTEMPTS
-_in_its_language = sa.case((jobs.c.language == Language.KO.value, _why_in_korean), else_=_why)
 _lost = (
     sa.update(jobs)
     .values(
-        status=sa.case((_spent, JobStatus.FAILED), else_=JobStatus.IN_QUEUE),
-        cost=sa.case((_spent, _FREE), else_=jobs.c.cost),
-        error=sa.case((_spent, _in_its_language), else_=sa.null()),
-        finished_at=sa.case((_spent, _now), else_=sa.null()),
-        **{name: sa.case((_spent, jobs.c[name]), else_=sa.null()) for name in _fresh},
+        status=sa.case(
+            (_shall_end, JobStatus.CANCELLED), (_spent, JobStatus.FAILED), else_=JobStatus.IN_QUEUE
+        ),
+        error=sa.case((_shall_end, jobs.c.error), (_spent, _in_its_language), else_=sa.null()),
+        **_without_worker(sa.or_(_shall_end, _spent)),
     )
     .returning(jobs.c.status, holds_back())
 )

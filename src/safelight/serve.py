@@ -23,6 +23,7 @@ import uvloop
 from safelight.accounts import OWNER_ID, Accounts
 from safelight.api.server import server_config
 from safelight.api.services import Services, open_services
+from safelight.deadlines import Deadlines
 from safelight.errors import SettingsError, Unavailable
 from safelight.files import disk_errors, sync_folder, write_durably
 from safelight.keys import new_key
@@ -30,6 +31,7 @@ from safelight.launch import Workers
 from safelight.logs import configure_log
 from safelight.maintenance import Maintenance
 from safelight.settings import Settings, local_url
+from safelight.sweep import Sweep
 from safelight.tracing import configure_tracing
 from safelight.web.site import create_site
 from safelight.welcome import Welcome, show_welcome
@@ -71,6 +73,8 @@ async def _run(server: _Server, listener: socket.socket, services: Services, wor
     async with asyncio.TaskGroup() as group:
         group.create_task(server.serve(sockets=[listener]))
         group.create_task(Maintenance(services.store).run(services.stopping))
+        group.create_task(Deadlines(services.store).run(services.stopping))
+        group.create_task(Sweep(services.store).run(services.stopping))
         try:
             await server.answers.wait()  # First of all answer: workers are heavy to start.
             await workers.start()

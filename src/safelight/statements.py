@@ -16,7 +16,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
 Processor = Callable[[Any], Any]
-Expression = sa.Select[Any] | sa.Insert | sa.Update
+Expression = sa.Select[Any] | sa.Insert | sa.Update | sa.Delete
 Values = Mapping[str, Any]
 
 

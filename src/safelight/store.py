@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from safelight import queries
+from safelight.clock import STEADY, SteadyClock
 from safelight.database import Database
-from safelight.errors import WorkerLost
+from safelight.errors import DeadlineExceeded, JobFailure, WorkerLost
 from safelight.jobs import Job, JobError, JobStatus, Json, Output, Progress, Report
 from safelight.ledger_statements import settle
 from safelight.previews import data_uri
@@ -19,6 +20,9 @@ from safelight.rows import job_of, row_of
 from safelight.statements import Call
 from safelight.turns import FIRST_TURN, Turn
 from safelight.wake import Waker
+
+KEYS_LAST = timedelta(hours=24)
+"""How long an idempotency key is known, at least."""
 
 
 class Lease(StrEnum):
@@ -42,6 +46,16 @@ class StoredFile:
 
 
 @dataclass(frozen=True)
+class Receipt:
+    """Which job a submission under an account's key has led to. sha256: of what was submitted."""
+
+    account_id: str
+    key: str
+    sha256: bytes
+    job_id: str
+
+
+@dataclass(frozen=True)
 class Standing:
     """Where a job is. ahead: queued jobs that go before it, 0 = next; None unless it is queued."""
 
@@ -52,16 +66,38 @@ class Standing:
 class Store:
     """The queue and the files' records. Every method raises Unavailable when the database is away."""
 
-    def __init__(self, database: Database, wake: Waker) -> None:
+    def __init__(self, database: Database, wake: Waker, clock: SteadyClock = STEADY) -> None:
+        """clock: what things that are kept for a while are dated by."""
         self._database = database
         self._wake = wake
+        self._clock = clock
 
     # --- For the API ---
 
-    async def add(self, job: Job, files: Sequence[StoredFile] = (), terms: Sequence[Call] = ()) -> None:
-        """Accept a job and the files that came with it, on these terms: what they refuse undoes all of it."""
-        await self._database.change(Call(queries.ADD, row_of(job)), *map(_recorded, files), *terms)
+    async def add(
+        self,
+        job: Job,
+        files: Sequence[StoredFile] = (),
+        terms: Sequence[Call] = (),
+        receipt: Receipt | None = None,
+    ) -> bool:
+        """Accept a job, the files that came with it and the key that it came under, on these terms.
+
+        What the terms refuse undoes all of it. False: a job has been accepted under that key already, and
+        nothing is recorded.
+        """
+        calls = [Call(queries.ADD, row_of(job)), *map(_recorded, files), *terms]
+        if receipt is not None:
+            calls.insert(0, Call(queries.ADD_RECEIPT, {**vars(receipt), "created_at": self._clock.now()}))
+        if await self._database.change(*calls) is None:
+            return False
         await self._wake.notify()
+        return True
+
+    async def receipt(self, account_id: str, key: str) -> Receipt | None:
+        """Return what a submission of this account under this key has led to."""
+        rows = await self._database.rows(queries.RECEIPT, {"account": account_id, "key": key})
+        return Receipt(rows[0].account_id, rows[0].key, rows[0].sha256, rows[0].job_id) if rows else None
 
     async def get(self, job_id: str, account_id: str) -> Job | None:
         """Return a job of this account."""
@@ -77,6 +113,15 @@ class Store:
         """Cancel a job that is still queued. Returns the job as it is then, None when there is none."""
         values = {"job": job_id, "account": account_id, "now": _now()}
         row = await self._database.change(Call(queries.CANCEL, values), settle(job_id))
+        return job_of(row) if row else await self.get(job_id, account_id)
+
+    async def stop(self, job_id: str, account_id: str) -> Job | None:
+        """Cancel a job, queued or running. Returns it as it is then, None when there is none.
+
+        One that runs is marked: from then on it ends as cancelled, at its next step.
+        """
+        values = {"job": job_id, "account": account_id, "now": _now()}
+        row = await self._database.change(Call(queries.STOP, values), settle(job_id))
         return job_of(row) if row else await self.get(job_id, account_id)
 
     async def add_file(self, file: StoredFile) -> None:
@@ -121,7 +166,10 @@ class Store:
     async def complete(
         self, job: Job, outputs: Sequence[StoredFile], shown: Sequence[Output], report: Report
     ) -> bool:
-        """End a job well and record its outputs. False: it is no longer ours, nothing was recorded."""
+        """End a job well and record its outputs.
+
+        False: it is no longer ours, or shall be cancelled; nothing was recorded.
+        """
         result = {"shown": [vars(output) for output in shown], "how": vars(report)}
         due = cost_of(job, shown, report)
         guard = Call(queries.COMPLETE, {**_held(job), **result, "due": due, "now": _now()})
@@ -133,12 +181,21 @@ class Store:
         return await self._end(Call(queries.FAIL, values), *_settled(job))
 
     async def release(self, job: Job) -> bool:
-        """Put a job back without spending the attempt: the worker drains. False: it is no longer ours."""
-        return await self._put_back(Call(queries.RELEASE, _held(job))) is not None
+        """Put a job back without spending the attempt; one that shall be cancelled ends.
+
+        False: it is no longer ours.
+        """
+        released = Call(queries.RELEASE, {**_held(job), "now": _now()})
+        return await self._put_back(released, *_settled(job)) is not None
 
     async def lose_attempt(self, job: Job) -> JobStatus | None:
-        """The attempt died: back to the queue, after the last one failed. None: it is no longer ours."""
-        return await self._put_back(Call(queries.LOSE_OWN, {**_held(job), **_lost()}), *_settled(job))
+        """The attempt died: back to the queue, after the last one failed; one that shall be cancelled ends.
+
+        None: it is no longer ours.
+        """
+        return await self._put_back(
+            Call(queries.LOSE_OWN, {**_held(job), **_because(WorkerLost())}), *_settled(job)
+        )
 
     # --- For maintenance ---
 
@@ -149,7 +206,25 @@ class Store:
     async def requeue_lost(self, job_id: str, attempt: int, heartbeats: int) -> JobStatus | None:
         """The worker died: as `lose_attempt`, if no heartbeat came since `in_progress`. None: one did."""
         seen = {"job": job_id, "of_attempt": attempt, "seen_heartbeats": heartbeats}
-        return await self._put_back(Call(queries.LOSE_SILENT, {**seen, **_lost()}), settle(job_id))
+        return await self._put_back(
+            Call(queries.LOSE_SILENT, {**seen, **_because(WorkerLost())}), settle(job_id)
+        )
+
+    async def with_deadline(self) -> list[tuple[str, float]]:
+        """Return (job id, seconds from its acceptance) of all unfinished jobs that have a deadline."""
+        rows = await self._database.rows(queries.WITH_DEADLINE_NOW, {})
+        return [(row.id, (row.deadline_at - row.created_at).total_seconds()) for row in rows]
+
+    async def overdue(self, job_id: str) -> JobStatus | None:
+        """The deadline has passed: cancel the job as `stop` does. None: it has ended, or is about to."""
+        row = await self._database.change(
+            Call(queries.OVERDUE, {"job": job_id, **_because(DeadlineExceeded())}), settle(job_id)
+        )
+        return JobStatus(row.status) if row else None
+
+    async def forget_receipts(self) -> None:
+        """Forget the keys that are older than KEYS_LAST."""
+        await self._database.change(Call(queries.FORGET_RECEIPTS, {"before": self._clock.now() - KEYS_LAST}))
 
     async def _beat(self, worker_id: str, job_id: str, attempt: int, progress: Progress | None) -> Lease:
         step, steps = (progress.step, progress.steps) if progress else (None, None)
@@ -195,9 +270,8 @@ def _held(job: Job) -> Json:
     return {"job": job.id, "worker": job.worker_id, "of_attempt": job.attempt}
 
 
-def _lost() -> Json:
-    text = WorkerLost().text
-    why, in_korean = (vars(JobError(WorkerLost.code, words)) for words in (text.en, text.ko))
+def _because(reason: JobFailure) -> Json:
+    why, in_korean = (vars(JobError(reason.code, words)) for words in (reason.text.en, reason.text.ko))
     return {"why": why, "why_in_korean": in_korean, "now": _now()}
 
 

@@ -12,12 +12,14 @@ from sqlalchemy.engine import Dialect
 
 from safelight.jobs import JobStatus
 
-REVISION = "0010"
+REVISION = "0012"
 """The newest migration. A database that is there already is opened without importing Alembic."""
 
 IN_QUEUE = sa.text("status = 'in_queue'")
 IN_PROGRESS = sa.text("status = 'in_progress'")
 FAILED = sa.text("status = 'failed'")
+UNFINISHED = sa.text("status IN ('in_queue', 'in_progress')")
+WITH_DEADLINE = sa.text("deadline_at IS NOT NULL AND status IN ('in_queue', 'in_progress')")
 """Literals, never bound values: otherwise a planner cannot see that a partial index applies."""
 
 
@@ -177,6 +179,7 @@ for _name, _columns in (
 ):
     sa.Index(_name, *_columns, postgresql_where=IN_QUEUE, sqlite_where=IN_QUEUE)
 sa.Index("jobs_in_progress", jobs.c.seq, postgresql_where=IN_PROGRESS, sqlite_where=IN_PROGRESS)
+sa.Index("jobs_with_deadline", jobs.c.seq, postgresql_where=WITH_DEADLINE, sqlite_where=WITH_DEADLINE)
 sa.Index("jobs_failed", jobs.c.seq, postgresql_where=FAILED, sqlite_where=FAILED)
 
 workers = sa.Table(
@@ -242,4 +245,14 @@ files = sa.Table(
     sa.Column("content_type", sa.Text, nullable=False),
     sa.Column("size_bytes", BIG, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("sha256", sa.LargeBinary, nullable=False),
+    sa.Column("job_id", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False, index=True),
 )

@@ -64,8 +64,10 @@ def _crowded(whose: str, most: int) -> RateLimited:
 def _spent(whose: str, most: str) -> InsufficientCredits:
     return InsufficientCredits(
         Text(
-            f"This {whose} may spend {most} credits in a calendar month (UTC); this request would exceed that.",
-            f"이 {_IN_KOREAN[whose]}은(는) 한 달(UTC)에 {most} 크레딧까지 쓸 수 있고, 이 요청은 그것을 넘습니다.",
+            f"This {whose} may spend {most} credits in a calendar month (UTC); "
+            "this request would exceed that.",
+            f"이 {_IN_KOREAN[whose]}은(는) 한 달(UTC)에 {most} 크레딧까지 쓸 수 있고, "
+            "이 요청은 그것을 넘습니다.",
         )
     )
 

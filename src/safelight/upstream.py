@@ -37,3 +37,7 @@ class Upstream(Protocol):
     async def draw(self, order: Order, into: Path) -> None:
         """Have the order drawn and copy the picture's file to `into` at once. Raises UpstreamFailed."""
         ...
+
+    async def call_off(self, task: str) -> None:
+        """End a task that nobody wants any more, as far as the upstream can. Never raises."""
+        ...

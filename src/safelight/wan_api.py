@@ -29,6 +29,7 @@ from safelight.upstream import Order
 MODEL = "wan2.6-image"
 SUBMIT = "/services/aigc/image-generation/generation"
 MAX_ANSWER_BYTES = 2**20
+CALL_OFF_S = 10
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +70,14 @@ class WanApi:
                 await self._copy(picture, into)
         except TimeoutError:
             raise UpstreamFailed(_TOO_LONG) from None
+
+    async def call_off(self, task: str) -> None:
+        """Cancel a task. The vendor does so only before it has begun; a running one draws for nobody."""
+        try:
+            async with asyncio.timeout(CALL_OFF_S), self._session() as session:
+                await self._ask(session, "POST", f"/tasks/{task}/cancel")
+        except (_Busy, UpstreamFailed, aiohttp.ClientError, TimeoutError):
+            log.info("upstream_task_runs_on", upstream=self.name)
 
     async def _hand_in(self, session: aiohttp.ClientSession, body: bytes) -> str:
         """The number of a new task. Only where the vendor surely took nothing is it tried again."""

@@ -233,7 +233,10 @@ class Worker:
         self._leave_room(attempt)
         job, picture = attempt.job, attempt.folder / "drawn"
 
+        attempt.upstream_task = job.upstream_task
+
         async def remember(task: str) -> None:
+            attempt.upstream_task = task
             await self._surely(lambda: self._store.note_upstream(job, task))
 
         with attempt.timed("upstream"):
@@ -269,6 +272,8 @@ class Worker:
             log.warning("output_dropped", job_id=attempt.job.id, attempt=attempt.job.attempt)
             for output in outputs:
                 await self._files.delete(output.file_id)
+            # If it is still ours, it was cancelled at the last moment.
+            await self._surely(lambda: self._store.release(attempt.job))
 
     async def _is_recorded(self, job: Job, file_id: str) -> bool:
         """Whether the job is completed with this output: an answer to `complete` may have been lost."""
@@ -338,9 +343,10 @@ class Worker:
         job = attempt.job
         if attempt.ending is Ending.LOST:
             return
+        # One that shall be cancelled ends with this.
         await self._surely(lambda: self._store.release(job))
-        if attempt.ending is Ending.CANCELLED:
-            await self._surely(lambda: self._store.cancel(job.id, job.account_id))
+        if attempt.ending is Ending.CANCELLED and attempt.upstream_task:
+            await self._upstreams[job.model_id].call_off(attempt.upstream_task)
 
     async def _drain(self, at_once: asyncio.Event) -> None:
         """Give back what has not begun, let what runs finish in time, then give that back too."""

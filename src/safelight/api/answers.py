@@ -52,9 +52,11 @@ class JsonBytes(Response):
         await send({"type": "http.response.body", "body": self.body})
 
 
-def json_answer(content: object, status_code: int = 200) -> Response:
+def json_answer(
+    content: object, status_code: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
     """An answer with this content."""
-    return JsonBytes(to_bytes(content), status_code)
+    return JsonBytes(to_bytes(content), status_code, headers)
 
 
 ErrorPage = Callable[[Request, Exception], Awaitable[Response | None]]

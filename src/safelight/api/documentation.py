@@ -75,4 +75,15 @@ def in_query(name: str, kind: str) -> Json:
     return {"name": name, "in": "query", "required": False, "schema": {"type": kind}}
 
 
+def in_header(name: str, description: str) -> Json:
+    """An optional header."""
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": {"type": "string"},
+    }
+
+
 LANG = in_query("lang", "string")

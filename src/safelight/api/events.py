@@ -1,12 +1,11 @@
 """Live progress: what happens to a request, as server-sent events.
 
-The database is asked a few times a second, so that it does not matter which process answers. An event's id
-says what the client knows by then; who comes back with it as `Last-Event-ID` hears only what is new.
+An event's id says what the client knows by then; who comes back with it as `Last-Event-ID` hears only what is
+new.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from safelight.api.documentation import EVENTS, documented, in_path
+from safelight.api.following import POLL_S, looks
 from safelight.api.requests import UNKNOWN, request_id_of
 from safelight.api.services import account, base_url, services
 from safelight.api.wire import result_of, status_of, to_bytes
@@ -23,7 +23,6 @@ from safelight.errors import NotFound
 from safelight.jobs import Job, Json
 from safelight.store import Standing, Store
 
-POLL_S = 0.25
 SILENCE_S = 15.0
 """After so long without an event a comment keeps proxies from hanging up."""
 
@@ -71,22 +70,15 @@ async def events(request: Request) -> Response:
 
 async def _stream(store: Store, job: Job, known: Known, address: str) -> AsyncIterator[bytes]:
     silent_s = 0.0
-    while True:
-        for name, content in news(job, known, address):
-            yield f"id: {Known.of(job)}\nevent: {name}\ndata: ".encode() + to_bytes(content) + b"\n\n"
+    async for now in looks(store, job):
+        for name, content in news(now, known, address):
+            yield f"id: {Known.of(now)}\nevent: {name}\ndata: ".encode() + to_bytes(content) + b"\n\n"
             silent_s = 0.0
-        if job.status.is_final:
-            return
-        known = Known.of(job)
-        await asyncio.sleep(POLL_S)
+        known = Known.of(now)
         silent_s += POLL_S
-        if silent_s >= SILENCE_S:
+        if silent_s > SILENCE_S:
             yield b":\n\n"
             silent_s = 0.0
-        found = await store.get(job.id, job.account_id)
-        if found is None:
-            return
-        job = found
 
 
 def news(job: Job, known: Known, address: str) -> Iterator[tuple[str, Json]]:

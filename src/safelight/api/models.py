@@ -8,12 +8,14 @@ from starlette.responses import Response
 
 from safelight.api.answers import json_answer
 from safelight.api.body import read_json_body
-from safelight.api.documentation import BODY, LANG, documented, in_path, in_query
+from safelight.api.documentation import BODY, LANG, documented, in_header, in_path, in_query
+from safelight.api.following import ended_within
 from safelight.api.parameters import flag, whole_number
 from safelight.api.services import base_url, caller, count_submission, language, request_base_url, services
-from safelight.api.shapes import CataloguePage, Categories, Entry, Quoted, Submitted
+from safelight.api.shapes import CataloguePage, Categories, Entry, Quoted, Result, Submitted
 from safelight.api.submission import Submission
-from safelight.api.wire import catalogue_entry, catalogue_page, quote_of, submitted
+from safelight.api.wire import catalogue_entry, catalogue_page, quote_of, result_of, submitted
+from safelight.api.wishes import wishes_of
 from safelight.jobs import Json
 from safelight.models import Catalogue
 from safelight.models.base import Model
@@ -41,20 +43,37 @@ async def quote(request: Request) -> Response:
     return json_answer(quote_of(found, account, await services(request).ledger.balance(account.id)))
 
 
-@router.post("/v1/models/{model_id:path}", **documented(Submitted, "models", _MODEL_ID, body=BODY))
+_WISHES = (
+    in_header("Idempotency-Key", "Who sends the same body again under the same key gets the first answer."),
+    in_header("Cancel-After", "`90s`: a request that is not finished by then is cancelled and not charged."),
+    in_header("Prefer", "`wait=N` waits up to N seconds (1–60) and then answers with the result record."),
+)
+
+
+@router.post(
+    "/v1/models/{model_id:path}",
+    **documented(Submitted | Result, "models", _MODEL_ID, *_WISHES, LANG, body=BODY),
+)
 async def submit(request: Request) -> Response:
     """Submit a request; the body is the model's input itself."""
-    submission = _submission(request)
+    submission, base = _submission(request), base_url(request)
     count_submission(request)
     job = await submission.accept(await read_json_body(request))
-    return json_answer(submitted(job, base_url(request)))
+    wait_s = submission.wishes.wait_s
+    if wait_s:
+        ended = await ended_within(request, job, wait_s)
+        answer = result_of(ended, base, include_cost=False) if ended else submitted(job, base)
+        return json_answer(answer, headers={"preference-applied": f"wait={wait_s}"})
+    return json_answer(submitted(job, base))
 
 
 def _submission(request: Request) -> Submission:
     known = services(request)
     model = known.catalogue.get(request.path_params["model_id"])
     own_addresses = (base_url(request), request_base_url(request))
-    return Submission(known, caller(request), model, language(request), own_addresses)
+    return Submission(
+        known, caller(request), model, language(request), own_addresses, wishes=wishes_of(request)
+    )
 
 
 @router.get("/v1/models", **documented(CataloguePage, "models", *_FILTERS, LANG))

@@ -48,11 +48,13 @@ async def result(request: Request) -> Response:
 
 @router.post(
     "/v1/requests/{request_id}/cancel",
-    **documented(Cancellation, "requests", _REQUEST_ID, status_code=202),
+    **documented(Cancellation, "requests", _REQUEST_ID, in_query("running", "boolean"), status_code=202),
 )
 async def cancel(request: Request) -> Response:
-    """Take a request out of the queue; one in progress runs on."""
-    job = await services(request).store.cancel(request_id_of(request), account(request).id)
+    """Take a request out of the queue; one in progress runs on, unless `running=true` stops it."""
+    store = services(request).store
+    end = store.stop if flag(request, "running") else store.cancel
+    job = await end(request_id_of(request), account(request).id)
     if job is None:
         raise NotFound(UNKNOWN)
     return json_answer(cancellation(job), 202)

@@ -41,7 +41,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Services:
-    """Everything an endpoint may use. stopping: set when the server takes no new work any more."""
+    """Everything an endpoint may use.
+
+    stopping: set when the server takes no new work any more. keys_under_way: the idempotency keys, each with
+    its account, whose submissions are being accepted right now.
+    """
 
     settings: Settings
     database: Database
@@ -60,6 +64,7 @@ class Services:
     catalogue: Catalogue
     tally: Tally
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    keys_under_way: set[tuple[str, str]] = field(default_factory=set)
 
     @cached_property
     def figures(self) -> Figures:

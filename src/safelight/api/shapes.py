@@ -74,11 +74,11 @@ class Result(TypedDict):
 
 
 class Cancellation(TypedDict):
-    """What a cancellation came to."""
+    """What a cancellation came to; `cancelling` ends at the next step of what runs."""
 
     request_id: str
     status: Literal["in_queue", "in_progress", "completed", "cancelled"]
-    outcome: Literal["cancelled", "not_cancellable"]
+    outcome: Literal["cancelled", "cancelling", "not_cancellable"]
 
 
 class Entry(TypedDict):

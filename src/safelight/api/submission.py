@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from safelight.api.body import parse_json
+from safelight.api.retries import Retry, digest_of
 from safelight.api.services import Services
 from safelight.api.wire import example_name, own_file_id
+from safelight.api.wishes import Wishes
 from safelight.callers import Caller
 from safelight.errors import (
     FieldProblem,
@@ -77,13 +79,26 @@ class Submission:
     language: Language
     own_addresses: tuple[str, ...]
     mask_is_holes: bool = False
+    wishes: Wishes = field(default_factory=Wishes)
 
     async def accept(self, body: bytes) -> Job:
         """Turn the body into a job in the queue. Raises what the caller shall be told."""
+        key = self.wishes.idempotency_key
+        if key is None:
+            job = await self._accept(body)
+            assert job is not None  # noqa: S101 - only a key that is taken stands in the way
+            return job
+        sha256 = await digest_of(self.model.id.encode(), body)
+        retry = Retry(self.services, self.caller.account.id, key, sha256)
+        return await retry.once(lambda: self._accept(body, retry))
+
+    async def _accept(self, body: bytes, retry: Retry | None = None) -> Job | None:
+        """None: a job was accepted under this key meanwhile."""
         if self.services.stopping.is_set():
             raise Unavailable(_STOPPING, retry_after_s=STOPPING_RETRY_S)
         draft = await self._draft(body)
         await self._check_ownership(draft.own_files)
+        now, limit_s = datetime.now(UTC), self.wishes.cancel_after_s
         job = Job(
             id=new_id(),
             account_id=self.caller.account.id,
@@ -92,20 +107,28 @@ class Submission:
             input=draft.input,
             status=JobStatus.IN_QUEUE,
             attempt=0,
-            created_at=datetime.now(UTC),
+            created_at=now,
+            deadline_at=now + timedelta(seconds=limit_s) if limit_s else None,
             cost=draft.quote.cost,
             rate=draft.quote.rate,
             language=self.language,
         )
         files = await self._store(draft.uploads, job)
+        receipt = retry.receipt_of(job) if retry else None
         try:
             with job_span(job.id, "submit", model_id=job.model_id):
-                await self.services.store.add(job, files, terms_of(self.caller, job))
+                is_new = await self.services.store.add(job, files, terms_of(self.caller, job), receipt)
         except (InsufficientCredits, RateLimited):
-            for file in files:
-                await self.services.files.delete(file.id)
+            await self._drop(files)
             raise
-        return job
+        if is_new:
+            return job
+        await self._drop(files)
+        return None
+
+    async def _drop(self, files: list[StoredFile]) -> None:
+        for file in files:
+            await self.services.files.delete(file.id)
 
     async def quote(self, body: bytes) -> Quote:
         """What this body would cost. Raises as `accept` does."""

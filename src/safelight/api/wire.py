@@ -71,7 +71,7 @@ def result_of(job: Job, base_url: str, *, include_cost: bool) -> Json:
     answer: Json = {"request_id": job.id, "status": _RESULT_WORDS.get(job.status, job.status.value)}
     if job.status is JobStatus.COMPLETED:
         answer["output"] = _output(job, base_url)
-    if job.error:
+    if job.error and job.status.is_final:
         answer["error"] = {"code": job.error.code, "message": job.error.message}
     answer |= {
         "created_at": timestamp(job.created_at),
@@ -85,12 +85,12 @@ def result_of(job: Job, base_url: str, *, include_cost: bool) -> Json:
 
 def cancellation(job: Job) -> Json:
     """The answer to a cancellation, from the job as it is after it."""
-    done = job.status is JobStatus.CANCELLED
-    return {
-        "request_id": job.id,
-        "status": _status_word(job.status),
-        "outcome": "cancelled" if done else "not_cancellable",
-    }
+    outcome = "not_cancellable"
+    if job.status is JobStatus.CANCELLED:
+        outcome = "cancelled"
+    elif job.status is JobStatus.IN_PROGRESS and job.cancel_requested:
+        outcome = "cancelling"
+    return {"request_id": job.id, "status": _status_word(job.status), "outcome": outcome}
 
 
 def _status_word(status: JobStatus) -> str:
