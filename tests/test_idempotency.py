@@ -172,6 +172,11 @@ class Clocks:
         return SteadyClock(lambda: self.wall_s, lambda: self.elapsed_s)
 
 
+def sweep_of(server):
+    known = server.services
+    return Sweep(known.store, known.records, known.files)
+
+
 @pytest.mark.parametrize("jump", [timedelta(hours=1), timedelta(days=1)])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_key_is_known_for_a_day_whatever_the_wall_clock_does(served, monkeypatch, jump, sign):
@@ -181,10 +186,10 @@ def test_a_key_is_known_for_a_day_whatever_the_wall_clock_does(served, monkeypat
     first = client.post(SUBMIT, json={}, headers=KEY).json()
     clocks.wall_s += sign * jump.total_seconds()
     clocks.elapsed_s += KEYS_LAST.total_seconds() - 1
-    server.do(Sweep(server.services.store).tick())
+    server.do(sweep_of(server).tick())
     assert client.post(SUBMIT, json={}, headers=KEY).json() == first
     clocks.elapsed_s += 2
-    server.do(Sweep(server.services.store).tick())
+    server.do(sweep_of(server).tick())
     assert count(server, idempotency_keys) == 0
     assert client.post(SUBMIT, json={}, headers=KEY).json() != first
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 
 def _elapsed_s() -> float:
@@ -31,3 +31,8 @@ class SteadyClock:
 
 STEADY = SteadyClock()
 """This process's own."""
+
+
+def expiry(keep_for: timedelta | None) -> datetime | None:
+    """Until when what comes now is kept; None: for ever."""
+    return STEADY.now() + keep_for if keep_for else None

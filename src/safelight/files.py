@@ -22,6 +22,7 @@ from safelight.errors import NotFound, StorageFull, Unavailable
 from safelight.texts import Text
 
 PARTIAL = "partial"
+PREFIX_LENGTH = 2
 ABANDONED_AFTER_S = 24 * 3600
 """After this long an unfinished file was left behind by a process that died."""
 
@@ -45,6 +46,10 @@ class FileStore(Protocol):
         """How many bytes can still be stored."""
         ...
 
+    def names(self) -> Iterator[str]:
+        """The names of all files, in no order."""
+        ...
+
 
 class LocalFiles:
     """Files in a folder of this machine, spread over subfolders by the first two characters of the name."""
@@ -66,7 +71,7 @@ class LocalFiles:
         """Where the file of that name is. Raises NotFound when it cannot be a name."""
         if not re.fullmatch(r"[A-Za-z0-9_-]{22}", name):
             raise NotFound
-        return self.folder / name[:2] / name
+        return self.folder / name[:PREFIX_LENGTH] / name
 
     async def delete(self, name: str) -> None:
         """Remove a file; one that is absent is fine."""
@@ -77,6 +82,13 @@ class LocalFiles:
         with disk_errors():
             found = os.statvfs(self.folder)
             return found.f_bavail * found.f_frsize
+
+    def names(self) -> Iterator[str]:
+        """The names of all files, in no order."""
+        with disk_errors():
+            for subfolder in self.folder.iterdir():
+                if len(subfolder.name) == PREFIX_LENGTH and subfolder.is_dir():
+                    yield from (path.name for path in subfolder.iterdir())
 
     def _put(self, path: Path, data: bytes) -> None:
         partial = self._partial / f"{path.name}.{secrets.token_hex(8)}"

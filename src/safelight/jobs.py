@@ -58,13 +58,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Output:
-    """One stored image of a completed job."""
+    """One stored image of a completed job. expires_at: it is kept at least until then; None: for ever."""
 
     file_id: str
     content_type: str
     width: int
     height: int
     size_bytes: int
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True)

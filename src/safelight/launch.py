@@ -78,6 +78,7 @@ async def run_worker(settings: Settings) -> None:
                 waker=waker,
                 scratch=scratch,
                 upstreams=open_upstreams(settings, fetcher),
+                keep_for=settings.keeps_for,
             )
             attending = Attendance(database).attending
             async with attending(worker_id, device_label(settings), lambda: worker.resident):
@@ -244,6 +245,7 @@ def worker_environment(settings: Settings) -> dict[str, str]:
         "WEIGHTS_DIR": str(settings.weights_dir) if settings.weights_dir else "",
         "PRECISION": settings.precision.value,
         "FETCH_ALLOW": ",".join(settings.fetch_allow),
+        "RETENTION": settings.retention,
         "LORA_DIR": str(settings.lora_dir) if settings.lora_dir else "",
         "LORA_CACHE_GB": str(settings.lora_cache_gb),
         "HUB_URL": settings.hub_url,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from PIL import Image
 
 from safelight import images
 from safelight.attempt import Attempt
+from safelight.clock import expiry
 from safelight.engine.protocol import BrokenProtocol, Done, Size, read_pixels
 from safelight.errors import InternalError
 from safelight.files import FileStore
@@ -23,15 +24,18 @@ DEFAULT_FORMAT = "png"
 """For models whose input has no `output_format`."""
 
 
-async def store_outputs(attempt: Attempt, done: Done, files: FileStore) -> list[Output]:
+async def store_outputs(
+    attempt: Attempt, done: Done, files: FileStore, keep_for: timedelta | None
+) -> list[Output]:
     """Encode and store the pixels in an attempt's folder. Raises StorageFull; then nothing is kept."""
+    until = expiry(keep_for)
     format = attempt.job.input.get("output_format", DEFAULT_FORMAT)
     outputs: list[Output] = []
     try:
         for index, size in enumerate(done.sizes):
             with attempt.timed("encode"):
                 data = await asyncio.to_thread(_encoded, attempt.folder, index, size, format)
-            output = Output(new_id(), images.content_type(format), size.width, size.height, len(data))
+            output = Output(new_id(), images.content_type(format), size.width, size.height, len(data), until)
             outputs.append(output)
             with attempt.timed("store"):
                 await files.put(output.file_id, data)
@@ -54,7 +58,10 @@ def records(job: Job, outputs: list[Output]) -> list[StoredFile]:
     """The files' records, owned by the job's account."""
     now = datetime.now(UTC)
     return [
-        StoredFile(output.file_id, job.account_id, output.content_type, output.size_bytes, now, job.id)
+        StoredFile(
+            *(output.file_id, job.account_id, output.content_type, output.size_bytes, now, job.id),
+            expires_at=output.expires_at,
+        )
         for output in outputs
     ]
 

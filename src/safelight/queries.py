@@ -16,8 +16,10 @@ from safelight.jobs import MAX_ATTEMPTS, JobStatus, Json
 from safelight.running_limits import holds_back
 from safelight.statements import Statement
 from safelight.tables import (
+    ENDED,
     IN_PROGRESS,
     IN_QUEUE,
+    KEPT_FILES,
     UNFINISHED,
     WITH_DEADLINE,
     JsonText,
@@ -35,7 +37,7 @@ _FREE = sa.literal_column("0", Usd)
 _why = bindparam("why", type_=JsonText)
 _why_in_korean = bindparam("why_in_korean", type_=JsonText)
 _this = jobs.c.id == bindparam("job")
-_of_account = jobs.c.account_id == bindparam("account")
+_of_account = sa.and_(jobs.c.account_id == bindparam("account"), jobs.c.erased_at.is_(None))
 _this_attempt = sa.and_(_this, IN_PROGRESS, jobs.c.attempt == bindparam("of_attempt"))
 # Finish only what is still ours: a worker thought lost may come back after a requeue.
 _ours = sa.and_(_this_attempt, jobs.c.worker_id == bindparam("worker"))
@@ -44,6 +46,18 @@ _ours = sa.and_(_this_attempt, jobs.c.worker_id == bindparam("worker"))
 
 ADD_FILE = Statement(sa.insert(files).returning(files.c.id), columns=files.columns.keys())
 GET_FILE = Statement(sa.select(files).where(files.c.id == bindparam("file")))
+
+FILES_OF_JOB = Statement(
+    sa.select(files.c.id).where(
+        files.c.job_id == bindparam("job"), files.c.account_id == bindparam("account"), KEPT_FILES
+    )
+)
+REMOVE_FILES_OF_JOB = Statement(
+    sa.update(files)
+    .where(files.c.job_id == bindparam("job"), KEPT_FILES)
+    .values(removed_at=_now)
+    .returning(files.c.id)
+)
 
 # --- Keys that make retries safe ---
 
@@ -55,6 +69,11 @@ ADD_RECEIPT = Statement(
 RECEIPT = Statement(
     sa.select(idempotency_keys).where(
         idempotency_keys.c.account_id == bindparam("account"), idempotency_keys.c.key == bindparam("key")
+    )
+)
+FORGET_RECEIPTS_OF_JOB = Statement(
+    sa.delete(idempotency_keys).where(
+        idempotency_keys.c.account_id == bindparam("account"), idempotency_keys.c.job_id == bindparam("job")
     )
 )
 FORGET_RECEIPTS = Statement(
@@ -70,6 +89,25 @@ WITH_DEADLINE_NOW = Statement(
 RUNNING = Statement(sa.select(jobs.c.id, jobs.c.attempt, jobs.c.heartbeats).where(IN_PROGRESS))
 
 STANDING = Statement(order.standing(_this, _of_account))
+
+
+@cache
+def history(statuses: int, *, of_model: bool, goes_on: bool) -> Statement:
+    """Return the newest jobs of an account: in `status_0` …, of `model`, older than the job `before`."""
+    chosen = sa.select(jobs).where(_of_account)
+    if statuses:
+        chosen = chosen.where(jobs.c.status.in_([bindparam(f"status_{n}") for n in range(statuses)]))
+    if of_model:
+        chosen = chosen.where(jobs.c.model_id == bindparam("model"))
+    if goes_on:
+        # Also one that was erased meanwhile still marks its place.
+        mark = jobs.alias("mark")
+        place = sa.select(mark.c.seq).where(
+            mark.c.id == bindparam("before"), mark.c.account_id == bindparam("account")
+        )
+        chosen = chosen.where(jobs.c.seq < place.scalar_subquery())
+    return Statement(chosen.order_by(jobs.c.seq.desc()).limit(bindparam("limit", type_=sa.Integer)))
+
 
 # --- Transitions: each returns a row when it happened ---
 
@@ -167,6 +205,18 @@ FAIL = Statement(
         finished_at=_now,
     )
     .returning(jobs.c.status, holds_back())
+)
+
+# What it was about goes; that it was, and what it cost, stays.
+ERASE = Statement(
+    sa.update(jobs)
+    .where(_this, _of_account, ENDED)
+    .values(
+        erased_at=_now,
+        input=bindparam("nothing", type_=JsonText),
+        **dict.fromkeys(("outputs", "error", "report", "preview"), sa.null()),
+    )
+    .returning(jobs.c.id)
 )
 
 _OF_AN_ATTEMPT = ("worker_id", "started_at", "progress_step", "progress_steps")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -45,7 +46,7 @@ def job_of(row: Any) -> Job:
         key_id=row.key_id,
         progress=None if row.progress_step is None else Progress(row.progress_step, row.progress_steps),
         preview=row.preview,
-        outputs=tuple(Output(**output) for output in row.outputs or ()),
+        outputs=tuple(map(_output, row.outputs or ())),
         error=JobError(**row.error) if row.error else None,
         report=_report(row.report) if row.report else None,
         worker_id=row.worker_id,
@@ -61,6 +62,17 @@ def job_of(row: Any) -> Job:
 
 def _rate(rate: Json) -> Rate:
     return Rate(Decimal(rate["usd"]), Unit(rate["unit"]), Decimal(rate["extra"]))
+
+
+def output_row(output: Output) -> Json:
+    """Return an output as JSON."""
+    until = output.expires_at
+    return {**vars(output), "expires_at": until.isoformat() if until else None}
+
+
+def _output(row: Json) -> Output:
+    until = row.get("expires_at")
+    return Output(**{**row, "expires_at": datetime.fromisoformat(until) if until else None})
 
 
 def _report(report: Json) -> Report:

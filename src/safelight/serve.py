@@ -74,7 +74,7 @@ async def _run(server: _Server, listener: socket.socket, services: Services, wor
         group.create_task(server.serve(sockets=[listener]))
         group.create_task(Maintenance(services.store).run(services.stopping))
         group.create_task(Deadlines(services.store).run(services.stopping))
-        group.create_task(Sweep(services.store).run(services.stopping))
+        group.create_task(Sweep(services.store, services.records, services.files).run(services.stopping))
         try:
             await server.answers.wait()  # First of all answer: workers are heavy to start.
             await workers.start()

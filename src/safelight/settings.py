@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -101,6 +102,14 @@ class Settings(BaseSettings):
     precision: Precision = Field(
         Precision.BF16, description="How real weights are kept on a GPU: bf16, or fp8 in half the memory."
     )
+    retention: str = Field(
+        "30d", description="How long uploads, inputs and outputs are kept: 30d, 12h, or forever."
+    )
+    upload_quota_mb: int = Field(
+        5000,
+        ge=1,
+        description="What the uploads of one account may take up, in MB; the owner has no bound.",
+    )
     fetch_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="host:port, comma-separated: private hosts that may be fetched from, http included."
     )
@@ -171,6 +180,13 @@ class Settings(BaseSettings):
             raise ValueError("must be auto, cpu, cuda or cuda:0, cuda:1, …")
         return value
 
+    @field_validator("retention")
+    @classmethod
+    def _a_duration(cls, value: str) -> str:
+        if not re.fullmatch(r"forever|0*[1-9]\d{0,4}[hd]", value):
+            raise ValueError("must be a number of hours or days, such as 12h or 30d, or forever")
+        return value
+
     @field_validator("fetch_allow", mode="before")
     @classmethod
     def _host_port_pairs(cls, value: Any) -> Any:
@@ -212,6 +228,14 @@ class Settings(BaseSettings):
     def asks_wan(self) -> bool:
         """Whether Wan's own API draws for it."""
         return bool(self.wan_api_key) and self.wan_backend is not WanBackend.LOCAL
+
+    @property
+    def keeps_for(self) -> timedelta | None:
+        """How long files are kept; None: for ever."""
+        if self.retention == "forever":
+            return None
+        number = int(self.retention[:-1])
+        return timedelta(days=number) if self.retention.endswith("d") else timedelta(hours=number)
 
     @property
     def database(self) -> str:

@@ -16,7 +16,7 @@ from safelight.errors import DeadlineExceeded, JobFailure, WorkerLost
 from safelight.jobs import Job, JobError, JobStatus, Json, Output, Progress, Report
 from safelight.ledger_statements import settle
 from safelight.previews import data_uri
-from safelight.rows import job_of, row_of
+from safelight.rows import job_of, output_row, row_of
 from safelight.statements import Call
 from safelight.turns import FIRST_TURN, Turn
 from safelight.wake import Waker
@@ -35,7 +35,10 @@ class Lease(StrEnum):
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file that an account owns: an upload (`job_id` None), or a job's input or output."""
+    """A file that an account owns: an upload (`job_id` None), or a job's input or output.
+
+    expires_at: it is kept at least until then; None: for ever. removed_at: its bytes are gone.
+    """
 
     id: str
     account_id: str
@@ -43,6 +46,8 @@ class StoredFile:
     size_bytes: int
     created_at: datetime
     job_id: str | None
+    expires_at: datetime | None = None
+    removed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,7 @@ class Store:
 
         False: it is no longer ours, or shall be cancelled; nothing was recorded.
         """
-        result = {"shown": [vars(output) for output in shown], "how": vars(report)}
+        result = {"shown": list(map(output_row, shown)), "how": vars(report)}
         due = cost_of(job, shown, report)
         guard = Call(queries.COMPLETE, {**_held(job), **result, "due": due, "now": _now()})
         return await self._end(guard, *map(_recorded, outputs), *_settled(job))
@@ -221,6 +226,34 @@ class Store:
             Call(queries.OVERDUE, {"job": job_id, **_because(DeadlineExceeded())}), settle(job_id)
         )
         return JobStatus(row.status) if row else None
+
+    async def erase(self, job_id: str, account_id: str) -> list[str] | None:
+        """Erase what a job that has ended was about. None: there is no such job, or it has not ended.
+
+        Returns the ids of its files, which are removed from here on: their bytes are the caller's to delete.
+        """
+        rows = await self._database.rows(queries.FILES_OF_JOB, {"job": job_id, "account": account_id})
+        values = {"job": job_id, "account": account_id, "now": self._clock.now(), "nothing": {}}
+        then = (queries.REMOVE_FILES_OF_JOB, queries.FORGET_RECEIPTS_OF_JOB)
+        row = await self._database.change(
+            Call(queries.ERASE, values), *(Call(statement, values) for statement in then)
+        )
+        return [found.id for found in rows] if row else None
+
+    async def history(
+        self,
+        account_id: str,
+        limit: int,
+        *,
+        before: str | None = None,
+        statuses: Sequence[JobStatus] = (),
+        model_id: str | None = None,
+    ) -> list[Job]:
+        """Return an account's jobs, the newest first. before: a job's id; those that came before it."""
+        values = {"account": account_id, "limit": limit, "before": before, "model": model_id}
+        values |= {f"status_{number}": status for number, status in enumerate(statuses)}
+        statement = queries.history(len(statuses), of_model=model_id is not None, goes_on=before is not None)
+        return [job_of(row) for row in await self._database.rows(statement, values)]
 
     async def forget_receipts(self) -> None:
         """Forget the keys that are older than KEYS_LAST."""

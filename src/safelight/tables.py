@@ -18,7 +18,9 @@ REVISION = "0012"
 IN_QUEUE = sa.text("status = 'in_queue'")
 IN_PROGRESS = sa.text("status = 'in_progress'")
 FAILED = sa.text("status = 'failed'")
+ENDED = sa.text("status IN ('completed', 'failed', 'cancelled')")
 UNFINISHED = sa.text("status IN ('in_queue', 'in_progress')")
+KEPT_FILES = sa.text("removed_at IS NULL")
 WITH_DEADLINE = sa.text("deadline_at IS NOT NULL AND status IN ('in_queue', 'in_progress')")
 """Literals, never bound values: otherwise a planner cannot see that a partial index applies."""
 
@@ -169,6 +171,7 @@ jobs = sa.Table(
     sa.Column("upstream_task", sa.Text),
     sa.Column("key_id", sa.Text),
     sa.Column("rate", JsonText),
+    sa.Column("erased_at", UtcDateTime),
     sa.CheckConstraint(f"status IN ({', '.join(repr(str(status)) for status in JobStatus)})", "jobs_status"),
     sqlite_autoincrement=True,
 )
@@ -179,6 +182,7 @@ for _name, _columns in (
 ):
     sa.Index(_name, *_columns, postgresql_where=IN_QUEUE, sqlite_where=IN_QUEUE)
 sa.Index("jobs_in_progress", jobs.c.seq, postgresql_where=IN_PROGRESS, sqlite_where=IN_PROGRESS)
+sa.Index("jobs_of_account", jobs.c.account_id, jobs.c.seq)
 sa.Index("jobs_with_deadline", jobs.c.seq, postgresql_where=WITH_DEADLINE, sqlite_where=WITH_DEADLINE)
 sa.Index("jobs_failed", jobs.c.seq, postgresql_where=FAILED, sqlite_where=FAILED)
 
@@ -245,7 +249,11 @@ files = sa.Table(
     sa.Column("content_type", sa.Text, nullable=False),
     sa.Column("size_bytes", BIG, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime),
+    sa.Column("removed_at", UtcDateTime),
 )
+sa.Index("files_to_expire", files.c.expires_at, postgresql_where=KEPT_FILES, sqlite_where=KEPT_FILES)
+sa.Index("files_of_account", files.c.account_id, postgresql_where=KEPT_FILES, sqlite_where=KEPT_FILES)
 
 idempotency_keys = sa.Table(
     "idempotency_keys",

@@ -12,6 +12,7 @@ import contextlib
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -77,9 +78,13 @@ class Worker:
         scratch: Path,
         upstreams: Mapping[str, Upstream] | None = None,
         disk: WeightsDisk | None = None,
+        keep_for: timedelta | None = None,
         pace: Pace | None = None,
     ) -> None:
-        """upstreams: by model id, what draws for it in place of the child. disk: the real weights, if any."""
+        """upstreams: by model id, what draws for it in place of the child. disk: the real weights, if any.
+
+        keep_for: how long outputs are kept; None: for ever.
+        """
         self.id = worker_id
         self._store = store
         self._files = files
@@ -91,6 +96,7 @@ class Worker:
         self._scratch = scratch
         self._upstreams = upstreams or {}
         self._disk = disk
+        self._keep_for = keep_for
         self._pace = pace or Pace()
         self._attempts: set[Attempt] = set()
         self._room = asyncio.Semaphore(1)  # for one attempt that is not yet in the child
@@ -264,7 +270,7 @@ class Worker:
         return done
 
     async def _publish(self, attempt: Attempt, done: Done) -> None:
-        outputs = await publish.store_outputs(attempt, done, self._files)
+        outputs = await publish.store_outputs(attempt, done, self._files, self._keep_for)
         stored = publish.records(attempt.job, outputs)
         report = publish.report(attempt, done, self._catalogue.get(attempt.job.model_id))
         kept = await self._surely(lambda: self._store.complete(attempt.job, stored, outputs, report))

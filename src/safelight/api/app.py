@@ -20,11 +20,13 @@ from safelight.api import (
     examples,
     files,
     health,
+    history,
     keys,
     metrics,
     models,
     openai,
     requests,
+    uploads,
 )
 from safelight.api.answers import ErrorAnswers
 from safelight.api.guards import Guards
@@ -78,6 +80,8 @@ class Api(FastAPI):
             device_login,
             events,
             files,
+            history,
+            uploads,
             examples,
             openai,
             keys,

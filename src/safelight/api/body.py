@@ -41,10 +41,7 @@ async def read_body(request: Request) -> bytes:
     headers: dict[bytes, bytes] = dict(request.scope["headers"])
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise UnsupportedMediaType(_COMPRESSED)
-    declared = headers.get(b"content-length", b"")
-    if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
-        raise BodyTooLarge(_TOO_LARGE)
-    return await _read(request)
+    return await read_bytes(request, MAX_BODY_BYTES, _TOO_LARGE)
 
 
 _COMPRESSED = Text(
@@ -57,7 +54,11 @@ _TOO_LARGE = Text(
 )
 
 
-async def _read(request: Request) -> bytes:
+async def read_bytes(request: Request, limit_bytes: int, too_large: Text) -> bytes:
+    """The bytes of a body. Raises BodyTooLarge, as soon as that is known."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit_bytes:
+        raise BodyTooLarge(too_large)
     chunks: list[bytes] = []
     size_bytes = 0
     more = True
@@ -68,8 +69,8 @@ async def _read(request: Request) -> bytes:
         chunks.append(message["body"])
         size_bytes += len(message["body"])
         more = message["more_body"]
-        if size_bytes > MAX_BODY_BYTES:
-            raise BodyTooLarge(_TOO_LARGE)
+        if size_bytes > limit_bytes:
+            raise BodyTooLarge(too_large)
     return b"".join(chunks)
 
 

@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, Response
 from safelight.api.documentation import IMAGES, documented, in_path
 from safelight.api.services import services
 from safelight.api.wire import EXTENSIONS
-from safelight.errors import NotFound
+from safelight.errors import Expired, NotFound
 from safelight.texts import Text
 
 router = APIRouter()
@@ -36,6 +36,8 @@ async def file(request: Request) -> Response:
     stored = await services(request).store.file(match.group(1)) if match else None
     if not match or stored is None or EXTENSIONS.get(stored.content_type) != match.group(2):
         raise NotFound(_UNKNOWN)
+    if stored.removed_at:
+        raise Expired
     path = services(request).files.path(stored.id)
     try:
         found = await asyncio.to_thread(os.stat, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date
 
 from starlette.requests import Request
@@ -40,6 +41,26 @@ def day(request: Request, name: str) -> date | None:
         raise refusal(
             name, Text("must be a day such as 2026-11-21", "2026-11-21과 같은 날짜여야 합니다")
         ) from None
+
+
+def one_of(request: Request, name: str, known: Iterable[str]) -> str | None:
+    """A parameter that is one of these words, and None when it is absent or empty."""
+    word = request.query_params.get(name) or None
+    if word is not None and word not in known:
+        listing = ", ".join(known)
+        raise refusal(name, Text(f"must be one of {listing}", f"다음 중 하나여야 합니다: {listing}"))
+    return word
+
+
+def cursor(request: Request) -> str | None:
+    """Where a list goes on: the `next_cursor` of the page before; None: at its beginning."""
+    text = request.query_params.get("cursor") or None
+    if text is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", text):
+        raise refusal("cursor", _NO_CURSOR)
+    return text
+
+
+_NO_CURSOR = Text("must be the next_cursor of the page before", "이전 페이지의 next_cursor여야 합니다")
 
 
 def refusal(name: str, message: Text) -> InvalidInput:

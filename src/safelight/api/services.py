@@ -18,6 +18,7 @@ from safelight.database import Database
 from safelight.device_logins import DeviceLogins
 from safelight.errors import RateLimited
 from safelight.fetch import Fetcher
+from safelight.file_records import FileRecords
 from safelight.files import FileStore, LocalFiles
 from safelight.keys import Keys
 from safelight.ledger import Ledger
@@ -60,6 +61,7 @@ class Services:
     usage: Usage
     rates: Rates
     files: FileStore
+    records: FileRecords
     fetcher: Fetcher
     catalogue: Catalogue
     tally: Tally
@@ -106,6 +108,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             usage=Usage(database),
             rates=Rates(),
             files=files,
+            records=FileRecords(database),
             fetcher=Fetcher(settings.fetch_allow),
             catalogue=catalogue,
             tally=tally,

@@ -59,6 +59,7 @@ class Result(TypedDict):
     request_id: str
     status: Literal["in_queue", "in_progress", "succeeded", "failed", "cancelled"]
     output: NotRequired[Output]
+    expires_at: NotRequired[str]
     error: NotRequired[Failure]
     created_at: str
     finished_at: str | None
@@ -79,6 +80,38 @@ class Cancellation(TypedDict):
     request_id: str
     status: Literal["in_queue", "in_progress", "completed", "cancelled"]
     outcome: Literal["cancelled", "cancelling", "not_cancellable"]
+
+
+class RequestList(TypedDict):
+    """Requests, the newest first; `next_cursor` leads to those that came before."""
+
+    requests: list[Result]
+    next_cursor: str | None
+
+
+class Upload(TypedDict):
+    """A stored image; `url` goes into any image field."""
+
+    id: str
+    url: str
+    content_type: str
+    size_bytes: int
+    created_at: str
+    expires_at: str | None
+
+
+class UploadList(TypedDict):
+    """Uploads, the newest first; `next_cursor` leads to those that came before."""
+
+    files: list[Upload]
+    next_cursor: str | None
+
+
+class Deleted(TypedDict):
+    """Something was deleted."""
+
+    id: str
+    deleted: Literal[True]
 
 
 class Entry(TypedDict):

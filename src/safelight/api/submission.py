@@ -17,7 +17,9 @@ from safelight.api.services import Services
 from safelight.api.wire import example_name, own_file_id
 from safelight.api.wishes import Wishes
 from safelight.callers import Caller
+from safelight.clock import expiry
 from safelight.errors import (
+    Expired,
     FieldProblem,
     InsufficientCredits,
     InvalidInput,
@@ -195,6 +197,8 @@ class Submission:
             file = await self.services.store.file(file_id)
             if file is None or file.account_id != self.caller.account.id:
                 raise _not_allowed(name, _NO_SUCH_FILE)
+            if file.removed_at:
+                raise _not_allowed(name, Expired().text)
 
     async def _store(self, uploads: dict[str, bytes], job: Job) -> list[StoredFile]:
         files = self.services.files
@@ -205,7 +209,12 @@ class Submission:
             for file_id, data in uploads.items():
                 await files.put(file_id, data)
                 kind = content_type(identify(data))
-                stored.append(StoredFile(file_id, job.account_id, kind, len(data), job.created_at, job.id))
+                stored.append(
+                    StoredFile(
+                        *(file_id, job.account_id, kind, len(data), job.created_at, job.id),
+                        expires_at=expiry(self.services.settings.keeps_for),
+                    )
+                )
         except SafelightError:
             for file in stored:
                 await files.delete(file.id)

@@ -30,6 +30,16 @@ EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 _STATUS_WORDS = {JobStatus.FAILED: "completed"}
 _RESULT_WORDS = {JobStatus.COMPLETED: "succeeded"}
+STATUSES = {
+    "in_queue": (JobStatus.IN_QUEUE,),
+    "in_progress": (JobStatus.IN_PROGRESS,),
+    "succeeded": (JobStatus.COMPLETED,),
+    "failed": (JobStatus.FAILED,),
+    "completed": (JobStatus.COMPLETED, JobStatus.FAILED),
+    "cancelled": (JobStatus.CANCELLED,),
+}
+"""What a list of requests may be filtered by: the words of results, and of statuses."""
+
 _OWN_FILE = re.compile(r"/files/([A-Za-z0-9_-]{22})\.[a-z]{3,4}")
 
 
@@ -71,6 +81,9 @@ def result_of(job: Job, base_url: str, *, include_cost: bool) -> Json:
     answer: Json = {"request_id": job.id, "status": _RESULT_WORDS.get(job.status, job.status.value)}
     if job.status is JobStatus.COMPLETED:
         answer["output"] = _output(job, base_url)
+        expiries = [output.expires_at for output in job.outputs if output.expires_at]
+        if expiries:
+            answer["expires_at"] = timestamp(min(expiries))
     if job.error and job.status.is_final:
         answer["error"] = {"code": job.error.code, "message": job.error.message}
     answer |= {
@@ -101,9 +114,14 @@ def _address(job_id: str, base_url: str) -> str:
     return f"{base_url}/v1/requests/{job_id}"
 
 
+def file_url(file_id: str, content_type: str, base_url: str) -> str:
+    """Where a stored file is."""
+    return f"{base_url}/files/{file_id}.{EXTENSIONS[content_type]}"
+
+
 def output_urls(job: Job, base_url: str) -> list[str]:
     """The URLs of a completed job's images."""
-    return [f"{base_url}/files/{image.file_id}.{EXTENSIONS[image.content_type]}" for image in job.outputs]
+    return [file_url(image.file_id, image.content_type, base_url) for image in job.outputs]
 
 
 def _output(job: Job, base_url: str) -> Json:
