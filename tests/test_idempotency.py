@@ -174,7 +174,7 @@ class Clocks:
 
 def sweep_of(server):
     known = server.services
-    return Sweep(known.store, known.records, known.files)
+    return Sweep(known.store, known.records, known.webhooks, known.files)
 
 
 @pytest.mark.parametrize("jump", [timedelta(hours=1), timedelta(days=1)])

@@ -12,6 +12,7 @@ from safelight.files import LocalFiles
 from safelight.jobs import JobStatus, Report, new_id
 from safelight.store import Store
 from safelight.sweep import SIGHTINGS, Sweep
+from safelight.webhooks import Webhooks
 from tests.api_server import PNG, running_server
 from tests.jobs import MODEL, new_file, new_job
 from tests.test_idempotency import Clocks
@@ -36,7 +37,7 @@ class Keeper:
     def __init__(self, database, waker, files, clock):
         self.store, self.files, self._clock = Store(database, waker, clock), files, clock
         self.records = FileRecords(database, clock)
-        self.sweep = Sweep(self.store, self.records, files)
+        self.sweep = Sweep(self.store, self.records, Webhooks(database, clock), files)
 
     async def stored(self, **changes):
         """A file that is kept for KEEP from now."""
@@ -87,9 +88,12 @@ async def test_a_jump_of_the_wall_clock_lets_nothing_expire_early(keeper, clocks
     assert await keeper.is_there(file_id)
 
 
-async def test_what_an_unfinished_job_needs_stays_until_it_has_ended(keeper, clocks):
+@pytest.mark.parametrize("scheme", ["file", "holes"])
+async def test_what_an_unfinished_job_needs_stays_until_it_has_ended(keeper, clocks, scheme):
     file_id = await keeper.stored()
-    await keeper.store.add(new_job(input={"image_urls": ["https://example.org/a.png", f"file:{file_id}"]}))
+    await keeper.store.add(
+        new_job(input={"image_urls": ["https://example.org/a.png", f"{scheme}:{file_id}"]})
+    )
     clocks.elapsed_s += 2 * KEEP.total_seconds()
     await keeper.sweep.tick()
     assert await keeper.is_there(file_id)
@@ -99,6 +103,17 @@ async def test_what_an_unfinished_job_needs_stays_until_it_has_ended(keeper, clo
     await keeper.store.complete(job, [], [], REPORT)
     await keeper.sweep.tick()
     assert not await keeper.is_there(file_id)
+
+
+async def test_what_is_needed_does_not_stand_in_the_way_of_the_rest(keeper, clocks):
+    needed = [await keeper.stored() for _ in range(BATCH)]
+    urls = [f"file:{file_id}" for file_id in needed]
+    await keeper.store.add(new_job(input={"image_urls": urls}))
+    other = await keeper.stored()
+    clocks.elapsed_s += 2 * KEEP.total_seconds()
+    await keeper.sweep.tick()
+    assert not await keeper.is_there(other)
+    assert all([await keeper.is_there(file_id) for file_id in needed])
 
 
 async def test_a_job_whose_outputs_have_expired_stays_completed(keeper, clocks):
@@ -162,7 +177,8 @@ def test_an_expired_output_is_410_and_its_request_has_succeeded(tmp_path):
         clocks = Clocks()
         clocks.wall_s += 10**9
         records = FileRecords(server.services.database, clocks.steady())
-        server.do(Sweep(server.services.store, records, server.services.files).tick())
+        known = server.services
+        server.do(Sweep(known.store, records, known.webhooks, known.files).tick())
         answer = client.get(url)
         assert (answer.status_code, answer.json()["error_code"]) == (410, 410001)
         assert client.get(url.replace(".png", ".jpg")).status_code == 404

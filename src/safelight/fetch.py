@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ async def system_lookup(host: str, port: int) -> list[str]:
 
 
 class Fetcher:
-    """Fetches files from public hosts over https on port 443, and from what an operator allows."""
+    """Talks to public hosts over https on port 443, and to what an operator allows."""
 
     def __init__(self, allow: Sequence[str] = (), lookup: Lookup = system_lookup) -> None:
         """allow: `host:port` pairs that may be private and speak http. Raises SettingsError."""
@@ -112,15 +112,23 @@ class Fetcher:
         """Fetch a file as `fetch` does, with its bytes looked at while they come, or only if it changed."""
         target = self._judge(url)
         async with self._slots:
-            try:
+            with _told_alike():
                 async with asyncio.timeout(total_timeout_s):
                     return await self._follow(target, wanted)
-            except aiohttp.ConnectionTimeoutError:  # a closed port may just as well stay silent
-                raise FetchFailed from None
-            except TimeoutError:
-                raise FetchTimeout from None
-            except (aiohttp.ClientError, OSError):  # not chained: their words hold the URL
-                raise FetchFailed from None
+
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], total_timeout_s: float = 10
+    ) -> int:
+        """Send a body and return the status of the answer, of which nothing else is read or followed.
+
+        Raises UrlNotAllowed, FetchFailed, FetchTimeout.
+        """
+        target = self._judge(url)
+        with _told_alike():
+            async with asyncio.timeout(total_timeout_s), self._session() as session:
+                sent = session.post(target.url, data=body, headers=headers, allow_redirects=False)
+                async with sent as response:
+                    return response.status
 
     def _judge(self, url: str) -> Target:
         target = parse_url(url)
@@ -175,6 +183,19 @@ class Fetcher:
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context()
+
+
+@contextmanager
+def _told_alike() -> Iterator[None]:
+    """Raise FetchTimeout, or FetchFailed for whatever else goes wrong on the way."""
+    try:
+        yield
+    except aiohttp.ConnectionTimeoutError:  # a closed port may just as well stay silent
+        raise FetchFailed from None
+    except TimeoutError:
+        raise FetchTimeout from None
+    except (aiohttp.ClientError, OSError):  # not chained: their words hold the URL
+        raise FetchFailed from None
 
 
 class _CheckedResolver(AbstractResolver):

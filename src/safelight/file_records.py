@@ -13,6 +13,7 @@ from sqlalchemy import bindparam
 
 from safelight.clock import STEADY, SteadyClock
 from safelight.database import Database
+from safelight.inputs import FILE_SCHEME, HOLES_SCHEME
 from safelight.statements import Call, Statement
 from safelight.store import StoredFile
 from safelight.tables import KEPT_FILES, UNFINISHED, UtcDateTime, files, jobs
@@ -20,7 +21,7 @@ from safelight.tables import KEPT_FILES, UNFINISHED, UtcDateTime, files, jobs
 BATCH = 200
 """How many files are looked at in one statement."""
 
-_IN_AN_INPUT = re.compile(r'"file:([A-Za-z0-9_-]{22})"')
+_IN_AN_INPUT = re.compile(rf'"(?:{FILE_SCHEME}|{HOLES_SCHEME})([A-Za-z0-9_-]{{22}})"')
 
 
 class FileRecords:
@@ -128,8 +129,9 @@ _KEPT_OF = Statement(
         files.c.id.in_([bindparam(f"file_{number}", type_=sa.Text) for number in range(BATCH)]), KEPT_FILES
     )
 )
+_input = sa.cast(jobs.c.input, sa.Text)
 _NEEDED = Statement(
-    sa.select(sa.cast(jobs.c.input, sa.Text).label("input")).where(
-        UNFINISHED, sa.cast(jobs.c.input, sa.Text).like('%"file:%')
+    sa.select(_input.label("input")).where(
+        UNFINISHED, sa.or_(*(_input.like(f'%"{scheme}%') for scheme in (FILE_SCHEME, HOLES_SCHEME)))
     )
 )

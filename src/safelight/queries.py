@@ -28,6 +28,9 @@ from safelight.tables import (
     files,
     idempotency_keys,
     jobs,
+    webhook_attempts,
+    webhook_events,
+    webhooks,
 )
 from safelight.texts import Language
 
@@ -78,6 +81,20 @@ FORGET_RECEIPTS_OF_JOB = Statement(
 )
 FORGET_RECEIPTS = Statement(
     sa.delete(idempotency_keys).where(idempotency_keys.c.created_at < bindparam("before", type_=UtcDateTime))
+)
+
+# --- Webhooks of a job ---
+
+ADD_WEBHOOK = Statement(sa.insert(webhooks), columns=webhooks.columns.keys())
+_events_of_job = webhook_events.c.job_id == bindparam("job")
+FORGET_WEBHOOK_OF_JOB = (
+    Statement(
+        sa.delete(webhook_attempts).where(
+            webhook_attempts.c.event_id.in_(sa.select(webhook_events.c.id).where(_events_of_job))
+        )
+    ),
+    Statement(sa.delete(webhook_events).where(_events_of_job)),
+    Statement(sa.delete(webhooks).where(webhooks.c.job_id == bindparam("job"))),
 )
 
 # --- Reading jobs ---

@@ -24,6 +24,7 @@ from safelight.accounts import OWNER_ID, Accounts
 from safelight.api.server import server_config
 from safelight.api.services import Services, open_services
 from safelight.deadlines import Deadlines
+from safelight.deliveries import Deliveries
 from safelight.errors import SettingsError, Unavailable
 from safelight.files import disk_errors, sync_folder, write_durably
 from safelight.keys import new_key
@@ -73,8 +74,12 @@ async def _run(server: _Server, listener: socket.socket, services: Services, wor
     async with asyncio.TaskGroup() as group:
         group.create_task(server.serve(sockets=[listener]))
         group.create_task(Maintenance(services.store).run(services.stopping))
+        deliveries = Deliveries(services.webhooks, services.store, services.fetcher)
+        group.create_task(deliveries.run(services.stopping))
         group.create_task(Deadlines(services.store).run(services.stopping))
-        group.create_task(Sweep(services.store, services.records, services.files).run(services.stopping))
+        group.create_task(
+            Sweep(services.store, services.records, services.webhooks, services.files).run(services.stopping)
+        )
         try:
             await server.answers.wait()  # First of all answer: workers are heavy to start.
             await workers.start()

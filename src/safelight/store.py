@@ -61,6 +61,15 @@ class Receipt:
 
 
 @dataclass(frozen=True)
+class Webhook:
+    """Who is told when a job ends. intermediate: on its way too. base_url: what URLs in it start with."""
+
+    url: str
+    intermediate: bool
+    base_url: str
+
+
+@dataclass(frozen=True)
 class Standing:
     """Where a job is. ahead: queued jobs that go before it, 0 = next; None unless it is queued."""
 
@@ -85,13 +94,17 @@ class Store:
         files: Sequence[StoredFile] = (),
         terms: Sequence[Call] = (),
         receipt: Receipt | None = None,
+        webhook: Webhook | None = None,
     ) -> bool:
-        """Accept a job, the files that came with it and the key that it came under, on these terms.
+        """Accept a job, its files, the key that it came under and who is told of it, on these terms.
 
         What the terms refuse undoes all of it. False: a job has been accepted under that key already, and
         nothing is recorded.
         """
         calls = [Call(queries.ADD, row_of(job)), *map(_recorded, files), *terms]
+        if webhook is not None:
+            owner = {"job_id": job.id, "account_id": job.account_id}
+            calls.append(Call(queries.ADD_WEBHOOK, {**owner, **vars(webhook)}))
         if receipt is not None:
             calls.insert(0, Call(queries.ADD_RECEIPT, {**vars(receipt), "created_at": self._clock.now()}))
         if await self._database.change(*calls) is None:
@@ -234,7 +247,7 @@ class Store:
         """
         rows = await self._database.rows(queries.FILES_OF_JOB, {"job": job_id, "account": account_id})
         values = {"job": job_id, "account": account_id, "now": self._clock.now(), "nothing": {}}
-        then = (queries.REMOVE_FILES_OF_JOB, queries.FORGET_RECEIPTS_OF_JOB)
+        then = (queries.REMOVE_FILES_OF_JOB, queries.FORGET_RECEIPTS_OF_JOB, *queries.FORGET_WEBHOOK_OF_JOB)
         row = await self._database.change(
             Call(queries.ERASE, values), *(Call(statement, values) for statement in then)
         )

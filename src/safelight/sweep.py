@@ -12,6 +12,7 @@ from safelight.file_records import BATCH, FileRecords
 from safelight.files import FileStore
 from safelight.maintenance import repeat
 from safelight.store import Store
+from safelight.webhooks import Webhooks
 
 TICK_S = 60.0
 SCAN_S = 3600.0
@@ -24,9 +25,10 @@ log = structlog.get_logger()
 class Sweep:
     """Looks for what may go."""
 
-    def __init__(self, store: Store, records: FileRecords, files: FileStore) -> None:
+    def __init__(self, store: Store, records: FileRecords, webhooks: Webhooks, files: FileStore) -> None:
         self._store = store
         self._records = records
+        self._webhooks = webhooks
         self._files = files
         self._sightings: dict[str, int] = {}
 
@@ -39,6 +41,7 @@ class Sweep:
     async def tick(self) -> None:
         """Remove what is past its time."""
         await self._store.forget_receipts()
+        await self._webhooks.forget()
         # A crash between the two leaves bytes that no record keeps: the scan finds them.
         while expired := await self._records.expire():
             for file_id in expired:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Dialect
 
 from safelight.jobs import JobStatus
 
-REVISION = "0012"
+REVISION = "0014"
 """The newest migration. A database that is there already is opened without importing Alembic."""
 
 IN_QUEUE = sa.text("status = 'in_queue'")
@@ -20,6 +20,7 @@ IN_PROGRESS = sa.text("status = 'in_progress'")
 FAILED = sa.text("status = 'failed'")
 ENDED = sa.text("status IN ('completed', 'failed', 'cancelled')")
 UNFINISHED = sa.text("status IN ('in_queue', 'in_progress')")
+PENDING = sa.text("state = 'pending'")
 KEPT_FILES = sa.text("removed_at IS NULL")
 WITH_DEADLINE = sa.text("deadline_at IS NOT NULL AND status IN ('in_queue', 'in_progress')")
 """Literals, never bound values: otherwise a planner cannot see that a partial index applies."""
@@ -263,4 +264,51 @@ idempotency_keys = sa.Table(
     sa.Column("sha256", sa.LargeBinary, nullable=False),
     sa.Column("job_id", sa.Text, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False, index=True),
+)
+
+webhooks = sa.Table(
+    "webhooks",
+    metadata,
+    sa.Column("job_id", sa.Text, sa.ForeignKey("jobs.id"), primary_key=True),
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("intermediate", sa.Boolean, nullable=False),
+    sa.Column("base_url", sa.Text, nullable=False),
+)
+
+webhook_events = sa.Table(
+    "webhook_events",
+    metadata,
+    sa.Column("seq", BIG, sa.Identity(always=True), primary_key=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("job_id", sa.Text, sa.ForeignKey("jobs.id"), nullable=False),
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("due_at", UtcDateTime),
+    sa.Column("delivered_at", UtcDateTime),
+    sqlite_autoincrement=True,
+)
+sa.Index("webhook_events_of_account", webhook_events.c.account_id, webhook_events.c.seq)
+sa.Index("webhook_events_of_job", webhook_events.c.job_id, webhook_events.c.seq)
+sa.Index("webhook_events_pending", webhook_events.c.seq, postgresql_where=PENDING, sqlite_where=PENDING)
+
+webhook_attempts = sa.Table(
+    "webhook_attempts",
+    metadata,
+    sa.Column("seq", BIG, sa.Identity(always=True), primary_key=True),
+    sa.Column("event_id", sa.Text, nullable=False, index=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("http_status", sa.Integer),
+    sa.Column("milliseconds", sa.Integer, nullable=False),
+)
+
+webhook_secrets = sa.Table(
+    "webhook_secrets",
+    metadata,
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), primary_key=True),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
 )

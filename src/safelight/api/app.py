@@ -27,6 +27,7 @@ from safelight.api import (
     openai,
     requests,
     uploads,
+    webhooks,
 )
 from safelight.api.answers import ErrorAnswers
 from safelight.api.guards import Guards
@@ -82,6 +83,7 @@ class Api(FastAPI):
             files,
             history,
             uploads,
+            webhooks,
             examples,
             openai,
             keys,

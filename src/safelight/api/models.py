@@ -14,6 +14,7 @@ from safelight.api.parameters import flag, whole_number
 from safelight.api.services import base_url, caller, count_submission, language, request_base_url, services
 from safelight.api.shapes import CataloguePage, Categories, Entry, Quoted, Result, Submitted
 from safelight.api.submission import Submission
+from safelight.api.webhooks import PARAMETERS, webhook_of
 from safelight.api.wire import catalogue_entry, catalogue_page, quote_of, result_of, submitted
 from safelight.api.wishes import wishes_of
 from safelight.jobs import Json
@@ -52,7 +53,7 @@ _WISHES = (
 
 @router.post(
     "/v1/models/{model_id:path}",
-    **documented(Submitted | Result, "models", _MODEL_ID, *_WISHES, LANG, body=BODY),
+    **documented(Submitted | Result, "models", _MODEL_ID, *_WISHES, *PARAMETERS, LANG, body=BODY),
 )
 async def submit(request: Request) -> Response:
     """Submit a request; the body is the model's input itself."""
@@ -70,9 +71,14 @@ async def submit(request: Request) -> Response:
 def _submission(request: Request) -> Submission:
     known = services(request)
     model = known.catalogue.get(request.path_params["model_id"])
-    own_addresses = (base_url(request), request_base_url(request))
     return Submission(
-        known, caller(request), model, language(request), own_addresses, wishes=wishes_of(request)
+        known,
+        caller(request),
+        model,
+        language(request),
+        (base_url(request), request_base_url(request)),
+        wishes=wishes_of(request),
+        webhook=webhook_of(request),
     )
 
 

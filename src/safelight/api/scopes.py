@@ -9,7 +9,7 @@ from safelight.callers import Caller, Scope
 from safelight.errors import Forbidden
 from safelight.texts import Text
 
-_ADMIN = re.compile(r"/v1/(keys|admin)(/|$)|/api/cli-auth/approve$")
+_ADMIN = re.compile(r"/v1/(keys|admin|webhooks/secret)(/|$)|/api/cli-auth/approve$")
 _SERVER = re.compile(r"/v1/admin(/|$)|/metrics$")
 _ANYBODY = re.compile(r"/v1/models(/|$)|/api/auth/me$")
 """What every key may read: the catalogue, and whose it is."""

@@ -34,6 +34,7 @@ from safelight.tally import Tally
 from safelight.texts import Language, choose_language
 from safelight.usage import Usage
 from safelight.wake import open_waker
+from safelight.webhooks import Webhooks
 from safelight.weights_choice import open_catalogue
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Services:
     rates: Rates
     files: FileStore
     records: FileRecords
+    webhooks: Webhooks
     fetcher: Fetcher
     catalogue: Catalogue
     tally: Tally
@@ -109,6 +111,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             rates=Rates(),
             files=files,
             records=FileRecords(database),
+            webhooks=Webhooks(database),
             fetcher=Fetcher(settings.fetch_allow),
             catalogue=catalogue,
             tally=tally,

@@ -114,6 +114,44 @@ class Deleted(TypedDict):
     deleted: Literal[True]
 
 
+class WebhookSecret(TypedDict):
+    """What deliveries are signed with: HMAC-SHA256 over the timestamp, a full stop and the body."""
+
+    secret: str
+    created_at: str
+
+
+class DeliveryTry(TypedDict):
+    """One try at a delivery; no `http_status`: the receiver gave no answer."""
+
+    at: str
+    http_status: int | None
+    seconds: float
+
+
+class Delivery(TypedDict):
+    """Where the delivery of an event is."""
+
+    event_id: str
+    event: Literal["status", "done"]
+    request_id: str
+    status: Literal["in_queue", "in_progress", "completed", "cancelled"]
+    url: str
+    state: Literal["pending", "delivered", "failed"]
+    attempts: int
+    created_at: str
+    next_attempt_at: str | None
+    delivered_at: str | None
+    tries: NotRequired[list[DeliveryTry]]
+
+
+class DeliveryList(TypedDict):
+    """Deliveries, the newest first; `next_cursor` leads to those that came before."""
+
+    deliveries: list[Delivery]
+    next_cursor: str | None
+
+
 class Entry(TypedDict):
     """One model of the catalogue."""
 

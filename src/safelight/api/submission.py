@@ -38,7 +38,7 @@ from safelight.jobs import Job, JobStatus, Json, new_id
 from safelight.loras import FromUrl, source_of
 from safelight.models.base import Model
 from safelight.prices import Quote
-from safelight.store import StoredFile
+from safelight.store import StoredFile, Webhook
 from safelight.terms import terms_of
 from safelight.texts import Language, Text
 from safelight.tracing import job_span
@@ -82,6 +82,7 @@ class Submission:
     own_addresses: tuple[str, ...]
     mask_is_holes: bool = False
     wishes: Wishes = field(default_factory=Wishes)
+    webhook: Webhook | None = None
 
     async def accept(self, body: bytes) -> Job:
         """Turn the body into a job in the queue. Raises what the caller shall be told."""
@@ -90,7 +91,7 @@ class Submission:
             job = await self._accept(body)
             assert job is not None  # noqa: S101 - only a key that is taken stands in the way
             return job
-        sha256 = await digest_of(self.model.id.encode(), body)
+        sha256 = await digest_of(self.model.id.encode(), repr(self.webhook).encode(), body)
         retry = Retry(self.services, self.caller.account.id, key, sha256)
         return await retry.once(lambda: self._accept(body, retry))
 
@@ -118,8 +119,9 @@ class Submission:
         files = await self._store(draft.uploads, job)
         receipt = retry.receipt_of(job) if retry else None
         try:
+            terms = terms_of(self.caller, job)
             with job_span(job.id, "submit", model_id=job.model_id):
-                is_new = await self.services.store.add(job, files, terms_of(self.caller, job), receipt)
+                is_new = await self.services.store.add(job, files, terms, receipt, self.webhook)
         except (InsufficientCredits, RateLimited):
             await self._drop(files)
             raise

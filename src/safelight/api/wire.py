@@ -21,6 +21,7 @@ from safelight.prices import Price, Quote
 from safelight.schema import OUTPUT_SCHEMA, published_schema
 from safelight.store import Standing
 from safelight.texts import Language
+from safelight.webhooks import Event, Try
 
 MAX_ERROR_BYTES = 4096
 MAX_MESSAGE_CHARACTERS = 500
@@ -151,6 +152,28 @@ def _report(job: Job) -> Json:
 def timestamp(moment: datetime) -> str:
     """ISO 8601 in UTC, to the millisecond: `2026-11-21T08:15:00.123Z`."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def delivery_of(event: Event, tries: Iterable[Try] | None = None) -> Json:
+    """A delivery in the log. tries: what has been tried, where that is shown."""
+    answer: Json = {
+        "event_id": event.id,
+        "event": "done" if event.status.is_final else "status",
+        "request_id": event.job_id,
+        "status": _status_word(event.status),
+        "url": event.url,
+        "state": event.state.value,
+        "attempts": event.attempts,
+        "created_at": timestamp(event.created_at),
+        "next_attempt_at": timestamp(event.due_at) if event.due_at else None,
+        "delivered_at": timestamp(event.delivered_at) if event.delivered_at else None,
+    }
+    if tries is not None:
+        answer["tries"] = [
+            {"at": timestamp(one.at), "http_status": one.http_status, "seconds": one.milliseconds / 1000}
+            for one in tries
+        ]
+    return answer
 
 
 # --- Account ------------------------------------------------------------------------------------------
