@@ -214,9 +214,9 @@ class LosesAnswers:
         return getattr(self._driver, name)
 
 
-async def in_two_transactions(self, job, files=(), receipt=None):
+async def in_two_transactions(self, job, files=(), terms=(), receipt=None, webhook=None):
     """What `Store.add` must not do."""
-    added = await Store._add(self, job, files)
+    added = await Store._add(self, job, files, terms)
     if receipt:
         call = {**vars(receipt), "created_at": self._clock.now()}
         await self._database.change(Call(queries.ADD_RECEIPT, call))

@@ -95,6 +95,41 @@ async def test_a_lost_job_keeps_its_hold_until_its_last_attempt(store, ledger, p
     assert await kinds_of(ledger, payer.id, job) == ["hold", "release"]
 
 
+@pytest.mark.parametrize("by_deadline", [False, True])
+@pytest.mark.parametrize("report", ["queued", "complete", "fail", "release", "lose_attempt", "requeue_lost"])
+async def test_a_job_that_is_stopped_or_overdue_costs_nothing(store, ledger, payer, report, by_deadline):
+    job = await submit(store, payer)
+    claimed = None if report == "queued" else await claim(store)
+    for _ in range(2):
+        if by_deadline:
+            await store.overdue(job.id)
+        else:
+            await store.stop(job.id, payer.id)
+    if report == "complete":
+        assert not await store.complete(claimed, [], [], REPORT)
+    elif report == "fail":
+        assert await store.fail(claimed, ERROR)
+    elif report == "lose_attempt":
+        await store.lose_attempt(claimed)
+    elif report == "requeue_lost":
+        await store.requeue_lost(*(await store.in_progress())[0])
+    if report in {"complete", "release"}:
+        assert await balance_of(ledger, payer) == (3, 1)
+        assert await store.release(claimed)
+    ended = await store.get(job.id, payer.id)
+    assert (ended.status, ended.cost) == (JobStatus.CANCELLED, 0)
+    assert await balance_of(ledger, payer) == (4, 0)
+    assert await kinds_of(ledger, payer.id, job) == ["hold", "release"]
+
+
+async def test_an_erased_job_keeps_its_entries(store, ledger, payer):
+    job = await submit(store, payer)
+    assert await store.complete(await claim(store), [], [], REPORT)
+    assert await store.erase(job.id, payer.id) == []
+    assert await kinds_of(ledger, payer.id, job) == ["hold", "charge"]
+    assert await balance_of(ledger, payer) == (3, 0)
+
+
 async def test_the_owners_use_is_computed_and_waived(store, ledger):
     completed = new_job(cost=COST)
     await store.add(completed)

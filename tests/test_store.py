@@ -606,3 +606,29 @@ async def test_complete_and_requeue_have_one_winner(store, database_url):
     assert requeued
     for job in running:
         assert (await now_is(store, job)).status == (JobStatus.COMPLETED if job.id in completed else IN_QUEUE)
+
+
+async def test_complete_and_stop_have_one_winner(store, database_url):
+    running = [await claimed(store) for _ in range(150)]
+    completed, stopped = set(), set()
+
+    async def complete_all(mine: Store) -> None:
+        for job in running:
+            if await mine.complete(job, [new_file(job_id=job.id)], [], REPORT):
+                completed.add(job.id)
+                await breath()
+
+    async def stop_all(mine: Store) -> None:
+        for job in running:
+            if (await mine.stop(job.id, OWNER_ID)).cancel_requested:
+                stopped.add(job.id)
+                await breath()
+
+    await at_once(database_url, complete_all, stop_all)
+    assert completed ^ stopped == {job.id for job in running}
+    assert completed
+    assert stopped
+    for job in running:
+        assert await store.release(job) is (job.id in stopped)
+        ended = JobStatus.COMPLETED if job.id in completed else JobStatus.CANCELLED
+        assert (await now_is(store, job)).status == ended
