@@ -112,7 +112,7 @@ class QueueMachine(RuleBasedStateMachine):
         if by_deadline:
             self._run(self._store.overdue(job_id))
         else:
-            found = self._run(self._store.stop(job_id, OWNER_ID))
+            found = self._run(self._store.stop(job_id, self._account.id))
             assert found.status is expected.status
 
     @rule(worker_id=workers)

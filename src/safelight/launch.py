@@ -249,8 +249,6 @@ def worker_environment(settings: Settings) -> dict[str, str]:
         "LORA_DIR": str(settings.lora_dir) if settings.lora_dir else "",
         "LORA_CACHE_GB": str(settings.lora_cache_gb),
         "HUB_URL": settings.hub_url,
-        "WEIGHTS_DIR": str(settings.weights_dir) if settings.weights_dir else "",
-        "PRECISION": settings.precision.value,
     }
     if settings.asks_wan and settings.wan_api_key:
         given["WAN_API_KEY"] = settings.wan_api_key.get_secret_value()
