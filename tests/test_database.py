@@ -144,7 +144,8 @@ async def test_another_scheme_is_refused():
         await Database.open("mysql://somewhere")
 
 
-async def test_closing_twice_is_fine(database):
+async def test_closing_twice_is_fine(database_url):
+    database = await Database.open(database_url)
     await database.close()
     await database.close()
 

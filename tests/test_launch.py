@@ -180,6 +180,7 @@ def test_a_worker_gets_the_settings_but_not_the_owners_key(tmp_path, monkeypatch
         "SAFELIGHT_LORA_CACHE_GB": "20.0",
         "SAFELIGHT_HUB_URL": "https://huggingface.co",
         "SAFELIGHT_FETCH_ALLOW": "nas:80,nas:81",
+        "SAFELIGHT_RETENTION": "30d",
     }
 
 

@@ -206,12 +206,18 @@ async def test_a_running_job_that_was_stopped_ends_cancelled_whatever_its_worker
     await report(store, job)
     if report is complete:
         assert not (await now_is(store, job)).status.is_final
-        assert await store.release(job)
+        assert await store.end_stopped(job)
     ended = await now_is(store, job)
     assert (ended.status, ended.outputs) == (JobStatus.CANCELLED, ())
     assert (ended.error and ended.error.code) == ("deadline_exceeded" if by_deadline else None)
     assert ended.finished_at
     assert await store.claim("worker", [MODEL]) is None
+
+
+async def test_a_job_that_nobody_stopped_is_not_ended_so(store):
+    job = await claimed(store)
+    assert not await store.end_stopped(job)
+    assert await now_is(store, job) == job
 
 
 async def test_what_has_ended_is_neither_stopped_nor_overdue(store):

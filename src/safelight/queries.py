@@ -249,7 +249,7 @@ def _without_worker(ends: sa.ColumnElement[bool]) -> Json:
     }
 
 
-RELEASE = Statement(
+_released = (
     sa.update(jobs)
     .where(_ours)
     .values(
@@ -259,6 +259,8 @@ RELEASE = Statement(
     )
     .returning(jobs.c.status, holds_back())
 )
+RELEASE = Statement(_released)
+END_STOPPED = Statement(_released.where(_shall_end))
 
 _spent = jobs.c.attempt >= MAX_ATTEMPTS
 _lost = (

@@ -206,6 +206,11 @@ class Store:
         released = Call(queries.RELEASE, {**_held(job), "now": _now()})
         return await self._put_back(released, *_settled(job)) is not None
 
+    async def end_stopped(self, job: Job) -> bool:
+        """End a job that was stopped when it was all but done. False: nobody did, or it is not ours."""
+        stopped = Call(queries.END_STOPPED, {**_held(job), "now": _now()})
+        return await self._put_back(stopped, *_settled(job)) is not None
+
     async def lose_attempt(self, job: Job) -> JobStatus | None:
         """The attempt died: back to the queue, after the last one failed; one that shall be cancelled ends.
 

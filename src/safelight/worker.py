@@ -278,8 +278,7 @@ class Worker:
             log.warning("output_dropped", job_id=attempt.job.id, attempt=attempt.job.attempt)
             for output in outputs:
                 await self._files.delete(output.file_id)
-            # If it is still ours, it was cancelled at the last moment.
-            await self._surely(lambda: self._store.release(attempt.job))
+            await self._surely(lambda: self._store.end_stopped(attempt.job))
 
     async def _is_recorded(self, job: Job, file_id: str) -> bool:
         """Whether the job is completed with this output: an answer to `complete` may have been lost."""
