@@ -11,7 +11,7 @@ CONSTRAINTS := --constraint constraints-cpu.txt
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test proofs serve demo evaluate benchmarks islands format clean
+.PHONY: help setup check test proofs serve demo screens evaluate benchmarks islands format clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ serve: setup ## Start the server
 
 demo: setup ## Start the server, send it real requests, save the images under demo/
 	$(BIN)/python -m scripts.demo
+
+screens: setup ## Take a picture of every page and state, into docs/screens/ (minutes)
+	$(BIN)/python -m scripts.screens
 
 evaluate: setup ## Measure how well the nano weights obey (minutes)
 	$(BIN)/python -m training evaluate

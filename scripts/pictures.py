@@ -18,7 +18,7 @@ from safelight.examples import examples_of
 from safelight.settings import read_settings
 from safelight.web.static_files import picture_name
 from scripts.examples import body
-from scripts.server import server
+from scripts.server import free_port, server
 
 FOLDER = Path(__file__).parents[1] / "src" / "safelight" / "web" / "static"
 SIZE = (640, 480)
@@ -29,7 +29,7 @@ def main(wanted: list[str]) -> None:
     """Draw them; wanted: only these models, or all."""
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
-        settings = read_settings(data_dir=Path(folder) / "data", port=8765)
+        settings = read_settings(data_dir=Path(folder) / "data", port=free_port())
         with server(settings, Path(folder) / "log") as url, Client(url, settings.saved_key) as client:
             ready = [model["model_id"] for model in client.models() if model["ready"]]
             for model_id in wanted or ready:

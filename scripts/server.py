@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -43,12 +44,19 @@ def server(settings: Settings, log: Path, environment: Mapping[str, str] | None 
             process.kill()
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as trial:
+        return int(trial.getsockname()[1])
+
+
 def _await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     give_up_s = time.monotonic() + START_S
     with Client(url, "none") as client:
         while time.monotonic() < give_up_s and process.poll() is None:
             with suppress(ConnectionFailed, APIError):
                 client.download("/readyz")
-                return
+                if process.poll() is None:  # else it was another server that answered
+                    return
             time.sleep(0.05)
     sys.exit(f"The server did not start; {log} says:\n{log.read_text(errors='replace')[-2000:]}")

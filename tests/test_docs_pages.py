@@ -104,6 +104,21 @@ def test_the_snippets_run_when_they_are_pasted(server, model_id, language, comma
     assert answer_of(cancel)["outcome"] == "cancelled"
 
 
+@pytest.mark.parametrize(("language", "program"), [("python", sys.executable), ("javascript", "node")])
+def test_the_first_snippet_waits_for_its_image(server, language, program, tmp_path):
+    if not shutil.which(program):
+        pytest.skip("there is no Node here")
+    script = tmp_path / {"python": "run.py", "javascript": "run.mjs"}[language]
+    script.write_text(blocks(shown(server, "test/loras"), language)[0])
+    environment = os.environ | {"YOUR_API_TOKEN": OWNER_KEY}
+    with subprocess.Popen([program, script], env=environment, stdout=subprocess.PIPE, text=True) as running:
+        job = None
+        while job is None and running.poll() is None:
+            job = server.do(server.services.store.claim("worker-1", ["test/loras"]))
+        (file_id,) = server.finish(job)
+        assert f"{server.url}/files/{file_id}.png" in running.communicate(timeout=60)[0]
+
+
 @pytest.mark.parametrize("language", ["bash", "python", "javascript"])
 def test_a_body_of_any_letters_arrives_as_it_is(server, language, tmp_path):
     programs = {"bash": "bash", "python": sys.executable, "javascript": shutil.which("node")}

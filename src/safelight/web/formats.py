@@ -24,6 +24,12 @@ def moment(when: datetime) -> Markup:
     return Markup('<time datetime="{}" translate="no">{}</time>').format(timestamp(when), shown)
 
 
+def by_parts(model_id: str) -> Markup:
+    """A model's id that breaks after its slashes alone."""
+    parts = [Markup('<span class="part">{}</span>').format(part) for part in model_id.split("/")]
+    return Markup('<span class="id" translate="no">{}</span>').format(Markup("/<wbr>").join(parts))
+
+
 def code(text: str) -> Markup:
     """A name that stays as it is."""
     return Markup('<code translate="no">{}</code>').format(text)

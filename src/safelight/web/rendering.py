@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from safelight import __version__
 from safelight.texts import Language
 from safelight.web import texts
-from safelight.web.formats import HTML, MARKDOWN, moment, usd
+from safelight.web.formats import HTML, MARKDOWN, by_parts, moment, usd
 from safelight.web.highlight import highlighted
 from safelight.web.static_files import has_static, picture_name, static_url
 from safelight.web.visit import LANGUAGE, THEMES, Visit
@@ -82,6 +82,7 @@ def environment() -> Environment:
     made.policies["json.dumps_kwargs"] = {"ensure_ascii": False}  # the order of fields is meant
     made.filters["usd"] = usd
     made.filters["moment"] = moment
+    made.filters["by_parts"] = by_parts
     return made
 
 

@@ -45,8 +45,10 @@ document.addEventListener("change", ({ target }) => {
   }
 });
 
-const clock = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+const clock = { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" };
 for (const time of document.querySelectorAll("time[datetime]")) {
+  const when = new Date(time.dateTime);
+  const isOld = when.getFullYear() !== new Date().getFullYear();
   time.title = time.textContent;
-  time.textContent = clock.format(new Date(time.dateTime));
+  time.textContent = when.toLocaleString(document.documentElement.lang, isOld ? { year: "numeric", ...clock } : clock);
 }

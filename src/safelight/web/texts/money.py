@@ -47,7 +47,6 @@ TEXTS = {
     "request": Text("Request", "요청"),
     "note": Text("Note", "메모"),
     "amount": Text("Amount", "금액"),
-    "change": Text("Balance", "잔액 변동"),
     "kind_grant": Text("Credits granted", "크레딧 지급"),
     "kind_withdrawal": Text("Credits taken back", "크레딧 회수"),
     "kind_hold": Text("Held for a request", "요청 비용 예약"),
