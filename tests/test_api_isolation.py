@@ -11,11 +11,14 @@ import pytest
 from starlette.routing import Route
 
 from safelight.accounts import OWNER_ID
-from tests.api_server import OWNER_KEY, RunningServer, running_server
+from tests.api_server import OWNER_KEY, PNG, RunningServer, running_server
 
 STATES = ("in_queue", "in_progress", "completed", "failed", "cancelled")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 UNKNOWN = "A" * 22
+HOOK = "https://hooks.example.org/safelight"
+KNOWN = {"request_id", "key_id", "account_id", "event_id", "file_id"}
+LISTS = ("balance", "ledger", "keys", "usage", "files", "webhooks/deliveries", "webhooks/secret")
 
 pytestmark = pytest.mark.proof
 
@@ -28,7 +31,9 @@ class Tenant:
     account_id: str
     requests: dict[str, str]
     key_id: str
+    event_id: str
     image_url: str
+    upload_url: str
 
     @property
     def ids(self) -> dict[str, list[str]]:
@@ -37,6 +42,8 @@ class Tenant:
             "request_id": list(self.requests.values()),
             "key_id": [self.key_id],
             "account_id": [self.account_id],
+            "event_id": [self.event_id],
+            "file_id": [_file_id(self.image_url), _file_id(self.upload_url)],
         }
 
     def sees(self) -> list[Any]:
@@ -45,8 +52,9 @@ class Tenant:
         results = [
             client.get(f"/v1/requests/{i}/result?include_cost=1").json() for i in self.requests.values()
         ]
-        lists = [client.get(f"/v1/{name}").json() for name in ("balance", "ledger", "keys", "usage")]
-        return [*results, *lists]
+        lists = [client.get(f"/v1/{name}").json() for name in LISTS]
+        files = [client.get(url).content for url in (self.image_url, self.upload_url)]
+        return [*results, *lists, *files]
 
 
 @pytest.fixture
@@ -74,7 +82,16 @@ def settle_in(server: RunningServer, owner: httpx2.Client, name: str) -> Tenant:
     key_id = client.post("/v1/keys", json={"name": f"{name}'s spare"}).json()["id"]
     requests = {state: bring_to(server, client, made["id"], state) for state in reversed(STATES)}
     image_url = client.get(f"/v1/requests/{requests['completed']}/result").json()["output"]["image"]
-    return Tenant(client, made["id"], requests, key_id, image_url)
+    upload_url = client.post("/v1/files", content=PNG, headers={"content-type": "image/png"}).json()["url"]
+    return Tenant(client, made["id"], requests, key_id, hear_of_one(client), image_url, upload_url)
+
+
+def hear_of_one(client: httpx2.Client) -> str:
+    """Have a webhook told of a request's end. Returns the event's id."""
+    sent = client.post("/v1/models/test/instant", json={}, params={"webhook": HOOK})
+    client.post(f"/v1/requests/{sent.json()['request_id']}/cancel")
+    (event,) = client.get("/v1/webhooks/deliveries").json()["deliveries"]
+    return str(event["event_id"])
 
 
 def bring_to(server: RunningServer, client: httpx2.Client, account_id: str, state: str) -> str:
@@ -145,9 +162,13 @@ def routes_with_ids(server: RunningServer) -> list[tuple[str, str]]:
     others = {"model_id", "name"}  # Models are everybody's; a file's name is its own key.
     paths = {route.path for route in routes_of(server) if "{" in route.path}
     names = {name.split(":")[0] for path in paths for name in re.findall(r"{([^}]+)}", path)}
-    assert names - others <= {"request_id", "key_id", "account_id"}, "an id that this test does not know"
+    assert names - others <= KNOWN, "an id that this test does not know"
     with_ids = sorted(path for path in paths if not re.search(r"{(model_id|name)\b", path))
     return [(method, path) for path in with_ids for method in METHODS]
+
+
+def _file_id(url: str) -> str:
+    return url.rpartition("/")[2].partition(".")[0]
 
 
 def addresses(path: str, other: Tenant) -> list[tuple[str, str]]:

@@ -24,14 +24,14 @@ LONG = 10_000
 
 @pytest.fixture
 async def queue(store, database):
-    """The queue, for ten accounts."""
+    """The queue, for ten accounts that pay for nothing."""
     await add_accounts(database)
     return store
 
 
 async def add_accounts(database: Database) -> None:
     now = datetime.now(UTC)
-    rows = [{"id": name, "email": "", "unmetered": False, "created_at": now} for name in NAMES]
+    rows = [{"id": name, "email": "", "unmetered": True, "created_at": now} for name in NAMES]
     await database.write(lambda connection: connection.execute(sa.insert(accounts), rows))
 
 

@@ -212,7 +212,7 @@ def test_a_worker_that_lacks_the_weights_says_what_works(tmp_path, monkeypatch):
     runner = Runner(Setup("cpu", None), lambda message: None, lambda: False)
     failed = runner.run(Generate("job", MODEL.id, MODEL.Input.parse(body).settled(), {}, str(tmp_path)))
     assert failed.code == "invalid_input"
-    assert "must be one of none, canny: the weights for depth" in failed.message
+    assert "must be one of none, canny: the weights for depth" in failed.en
 
 
 @pytest.mark.parametrize("kind", KINDS)

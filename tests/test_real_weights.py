@@ -372,7 +372,7 @@ async def test_when_that_does_not_help_it_names_the_size_that_would_fit(hungry, 
     with pytest.raises(RunFailed) as caught:
         await ask(child, tmp_path, "square_hd")
     assert caught.value.code == "out_of_memory"
-    assert caught.value.message == "The device ran out of memory at 1024×1024 pixels; 768×1024 would fit."
+    assert caught.value.text.en == "The device ran out of memory at 1024×1024 pixels; 768×1024 would fit."
     with pytest.raises(RunFailed) as caught:
         await ask(child, tmp_path, "square")
-    assert caught.value.message.endswith("and no smaller size would fit beside this model's weights.")
+    assert caught.value.text.en.endswith("and no smaller size would fit beside this model's weights.")

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Dialect
 
 from safelight.jobs import JobStatus
 
-REVISION = "0014"
+REVISION = "0015"
 """The newest migration. A database that is there already is opened without importing Alembic."""
 
 IN_QUEUE = sa.text("status = 'in_queue'")
@@ -178,8 +178,8 @@ jobs = sa.Table(
 )
 # The queue by turns of the accounts, of all models and of each.
 for _name, _columns in (
-    ("jobs_by_turns", (jobs.c.account_id, jobs.c.seq, jobs.c.model_id)),
-    ("jobs_of_model_by_turns", (jobs.c.model_id, jobs.c.account_id, jobs.c.seq)),
+    ("jobs_by_turns", (jobs.c.account_id, jobs.c.seq, jobs.c.model_id, jobs.c.key_id)),
+    ("jobs_of_model_by_turns", (jobs.c.model_id, jobs.c.account_id, jobs.c.seq, jobs.c.key_id)),
 ):
     sa.Index(_name, *_columns, postgresql_where=IN_QUEUE, sqlite_where=IN_QUEUE)
 sa.Index("jobs_in_progress", jobs.c.seq, postgresql_where=IN_PROGRESS, sqlite_where=IN_PROGRESS)

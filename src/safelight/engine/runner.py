@@ -168,9 +168,9 @@ class Runner:
             shown[:] = [Thumbnail.of(*image.size, image.tobytes())]
 
         def on_step(step: int, steps: int) -> None:
-            self._send(Step(step, steps, shown.pop() if shown else None))
             if self._wants_stop():
                 raise RunStopped
+            self._send(Step(step, steps, shown.pop() if shown else None))
 
         return Run(
             context=context,
