@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 
-from tests.api_server import OWNER_KEY
+from tests.api_server import OWNER_KEY, PNG
 from tests.serving import clean_environment
 
 
@@ -71,6 +72,28 @@ def test_an_unknown_request_is_65(safelight):
     done = safelight("status", "unknown")
     assert done.returncode == 65
     assert "There is no such request." in done.stderr
+
+
+def test_requests_are_listed_newest_first(server, client, safelight):
+    older, newer = server.submit(client), server.submit(client)
+    listed = safelight("requests", "list", "--model", "test/instant", "--status", "in_queue").stdout
+    ids = [line.split("\t")[0] for line in listed.splitlines()]
+    assert ids.index(newer) < ids.index(older)
+    first = safelight("requests", "list", "--limit", "1")
+    cursor = re.search(r"--cursor (\S+)", first.stderr)[1]
+    assert older in safelight("requests", "list", "--limit", "100", "--cursor", cursor).stdout
+    shown = json.loads(safelight("requests", "list", "--json", "--limit", "1").stdout)
+    assert shown["requests"][0]["request_id"] == newer
+
+
+def test_a_file_is_put_on_the_server(server, client, safelight, tmp_path):
+    (tmp_path / "one.png").write_bytes(PNG)
+    url = safelight("upload", str(tmp_path / "one.png")).stdout.strip()
+    assert client.get(url).content == PNG
+    assert server.submit(client, "test/echo", image_url=url)
+    assert safelight("upload", "/no/such/file.png").returncode == 66
+    (tmp_path / "text.png").write_text("no image")
+    assert safelight("upload", str(tmp_path / "text.png")).returncode == 65
 
 
 def test_a_model_is_described(safelight):
