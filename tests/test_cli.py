@@ -12,6 +12,7 @@ import sys
 
 import pytest
 
+from safelight.client import RequestCancelled
 from tests.serving import clean_environment, served
 
 COMMAND = [sys.executable, "-m", "safelight"]
@@ -141,6 +142,22 @@ def test_ctrl_c_cancels_a_waiting_request_on_the_server(idle):
     request_id = re.search(r"request (\S+): cancelled", told)[1]
     with idle.http() as http:
         assert http.get(f"/v1/requests/{request_id}/status").json()["status"] == "cancelled"
+
+
+def test_ctrl_c_stops_a_running_request_on_the_server(at):
+    ours, theirs = pty.openpty()
+    environment = clean_environment(base_url=at.url, data_dir=at.data_dir) | {"TERM": "xterm"}
+    command = [*COMMAND, "run", "test/slow", "num_inference_steps=600"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    read_until(ours, "In progress")
+    process.send_signal(signal.SIGINT)
+    told = read_until(ours, "next step.")
+    assert process.wait(30) == 130
+    os.close(ours)
+    request_id = re.search(r"request (\S+): it stops", told)[1]
+    with at.client() as client, pytest.raises(RequestCancelled):
+        client.wait(request_id)
 
 
 def read_until(terminal: int, text: str) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import mimetypes
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from safelight.commands.run import state, urls
 from safelight.commands.shared import (
     EXIT_FAILED,
+    EXIT_INTERRUPTED,
     EXIT_TRY_AGAIN,
     err,
     open_client,
@@ -18,6 +20,9 @@ from safelight.commands.shared import (
     print_rows,
     stop,
 )
+
+if TYPE_CHECKING:
+    from safelight.client import Client
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the server's answer as JSON.")
 request_id = click.argument("request_id", metavar="REQUEST")
@@ -45,8 +50,7 @@ def result(request_id: str, wait: bool, output: Path | None, as_json: bool) -> N
     """Show what came out of a request; 75 as long as nothing has."""
     with plain_errors(), open_client() as client:
         if wait:
-            with err.status("Waiting") as spinner:
-                client.wait(request_id, lambda now: spinner.update(state(now)))
+            _wait(client, request_id)
         found = client.result(request_id)
         if as_json:
             print_json(found)
@@ -65,6 +69,14 @@ def result(request_id: str, wait: bool, output: Path | None, as_json: bool) -> N
             addresses[0] = str(output)
         if not as_json:
             click.echo("\n".join(addresses))
+
+
+def _wait(client: Client, request_id: str) -> None:
+    try:
+        with err.status("Waiting") as spinner:
+            client.wait(request_id, lambda now: spinner.update(state(now)))
+    except KeyboardInterrupt:
+        stop(f"Interrupted; {request_id} goes on: safelight result {request_id}", EXIT_INTERRUPTED)
 
 
 @click.command()

@@ -69,15 +69,21 @@ def _read_input(text: str | None, file: Any) -> Json:
 
 
 def _run_and_watch(client: Client, model: str, body: Json) -> Json:
-    """Submit, show the state until it ends; Ctrl-C cancels on the server where that is possible."""
+    """Submit, show the state until it ends; Ctrl-C cancels on the server, also what runs."""
     request_id = client.submit(model, body).request_id
     try:
         with err.status("Sent") as status:
             return client.wait(request_id, lambda now: status.update(state(now)))
     except KeyboardInterrupt:
-        outcome = client.cancel(request_id)["outcome"]
-        left = "cancelled" if outcome == "cancelled" else "it is running and will finish on the server"
-        stop(f"Interrupted; request {request_id}: {left}.", EXIT_INTERRUPTED)
+        told = client.ask("POST", f"/v1/requests/{request_id}/cancel", params={"running": "true"})
+        stop(f"Interrupted; request {request_id}: {_LEFT[told['outcome']]}.", EXIT_INTERRUPTED)
+
+
+_LEFT = {
+    "cancelled": "cancelled",
+    "cancelling": "it stops at its next step",
+    "not_cancellable": "it had ended already",
+}
 
 
 def state(status: Json) -> str:
