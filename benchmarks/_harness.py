@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.table import Table
 
-from safelight.sqlite import sqlite
+from safelight.db.sqlite import sqlite
 
 Round = Callable[[], Awaitable[list[float]]]
 """Runs once and returns its samples in seconds."""

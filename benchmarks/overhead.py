@@ -19,19 +19,20 @@ from uvloop import run
 
 from benchmarks._harness import console, interleave, median, show, show_machine
 from benchmarks.raw import RawSqlite
-from safelight.accounts import OWNER_ID, Accounts
-from safelight.database import Database
+from safelight.accounts.accounts import OWNER_ID, Accounts
+from safelight.db.database import Database
+from safelight.db.wake import open_waker
 from safelight.engine.parent import Child
 from safelight.engine.protocol import Setup
-from safelight.fetch import Fetcher
-from safelight.files import LocalFiles
+from safelight.files.files import LocalFiles
 from safelight.jobs import Job, JobStatus, new_id
-from safelight.lora_cache import LoraCache
-from safelight.lora_library import LoraLibrary
 from safelight.models import load_catalogue
-from safelight.store import Store
-from safelight.wake import open_waker
-from safelight.worker import Worker
+from safelight.network.fetch import Fetcher
+from safelight.queue.store import Store
+from safelight.worker.lora_cache import LoraCache
+from safelight.worker.lora_library import LoraLibrary
+from safelight.worker.running import Equipment
+from safelight.worker.worker import Worker
 
 MODELS = Path(__file__).parent / "models"
 MODEL = "benchmark/nothing"
@@ -82,17 +83,15 @@ async def _measure(folder: Path, rounds: int, jobs: int) -> None:
     waker = open_waker(url)
     store, raw = Watched(database, waker), RawSqlite(folder / "safelight.db")
     fetcher = Fetcher()
-    worker = Worker(
-        "benchmark",
+    equipment = Equipment(
         store=store,
         files=LocalFiles(folder / "files"),
         fetcher=fetcher,
         loras=LoraLibrary(LoraCache(folder / "loras", 10**9), fetcher, hub_url="https://huggingface.co"),
         catalogue=load_catalogue(MODELS),
         child=Child(Setup("cpu", str(MODELS))),
-        waker=waker,
-        scratch=folder,
     )
+    worker = Worker("benchmark", equipment, waker=waker, scratch=folder)
     stop = asyncio.Event()
     working = asyncio.create_task(worker.run(stop, stop))
 

@@ -24,9 +24,9 @@ from uvloop import run
 from benchmarks._harness import Round, interleave, postgres, show, show_machine
 from benchmarks.queue import INPUT, new_job, prepare
 from benchmarks.raw import RawPostgres, RawSqlite
-from safelight.database import Database
-from safelight.store import Store
-from safelight.wake import open_waker
+from safelight.db.database import Database
+from safelight.db.wake import open_waker
+from safelight.queue.store import Store
 
 OURS, RAW = "benchmark/ours", "benchmark/raw"
 CHANNEL = "benchmark_raw"

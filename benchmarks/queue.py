@@ -24,11 +24,11 @@ from uvloop import run
 
 from benchmarks._harness import Round, interleave, postgres, show, show_machine
 from benchmarks.raw import RawPostgres, RawSqlite
-from safelight.accounts import OWNER_ID, Accounts
-from safelight.database import Database
+from safelight.accounts.accounts import OWNER_ID, Accounts
+from safelight.db.database import Database
+from safelight.db.postgres import connect
 from safelight.jobs import Job, JobStatus, Output, Report, new_id
-from safelight.postgres import connect
-from safelight.store import Store, StoredFile
+from safelight.queue.store import Store, StoredFile
 
 MODEL = "safelight/benchmark"
 INPUT = {"prompt": "a red circle left of a blue square on white " * 4, "seed": 7, "num_inference_steps": 8}

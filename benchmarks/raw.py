@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from safelight.accounts import OWNER_ID
+from safelight.accounts.accounts import OWNER_ID
+from safelight.db.postgres import connect
+from safelight.db.sqlite import sqlite
 from safelight.jobs import new_id
-from safelight.postgres import connect
-from safelight.sqlite import sqlite
 
 ADD = """INSERT INTO jobs (id, account_id, model_id, input, status, attempt, cost, cancel_requested,
 heartbeats, created_at) VALUES (?, ?, ?, ?, 'in_queue', 0, 0, FALSE, 0, ?)"""

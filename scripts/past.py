@@ -7,16 +7,16 @@ import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from safelight.accounts import Accounts
+from safelight.accounts.accounts import Accounts
+from safelight.accounts.keys import Keys, NewKey
 from safelight.callers import ALL_SCOPES, Account, Caller, Limits, Scope
-from safelight.database import Database
+from safelight.credits.ledger import Ledger
+from safelight.credits.terms import terms_of
+from safelight.db.database import Database
+from safelight.db.wake import open_waker
 from safelight.jobs import Job, JobError, JobStatus, Report, new_id
-from safelight.keys import Keys, NewKey
-from safelight.ledger import Ledger
+from safelight.queue.store import Store
 from safelight.settings import Settings
-from safelight.store import Store
-from safelight.terms import terms_of
-from safelight.wake import open_waker
 
 KEYS = {"owner": "owner-of-the-screens-0123456789abcdef"}
 """Keys by who holds them; those of the others are made with their accounts."""

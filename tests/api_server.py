@@ -17,14 +17,14 @@ import sqlalchemy as sa
 import uvicorn
 from fastapi import FastAPI
 
-from safelight.accounts import FIRST_KEY
+from safelight.accounts.accounts import FIRST_KEY
+from safelight.accounts.keys import key_row
 from safelight.api.server import server_config
 from safelight.api.services import Services, open_services
+from safelight.db.tables import accounts, api_keys
 from safelight.jobs import Job, JobError, Output, Report, new_id
-from safelight.keys import key_row
+from safelight.queue.store import StoredFile
 from safelight.settings import Settings
-from safelight.store import StoredFile
-from safelight.tables import accounts, api_keys
 from safelight.web.site import create_site
 
 T = TypeVar("T")

@@ -21,12 +21,12 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser
 
-from safelight.accounts import Accounts
-from safelight.database import Database
+from safelight.accounts.accounts import Accounts
+from safelight.credits.ledger import Ledger
+from safelight.db.database import Database
+from safelight.db.wake import Waker, open_waker
 from safelight.engine.weights import Loader, Shelf
-from safelight.ledger import Ledger
-from safelight.store import Store
-from safelight.wake import Waker, open_waker
+from safelight.queue.store import Store
 from tests.api_server import RunningServer, running_server
 
 _numbers = count()

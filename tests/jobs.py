@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from safelight.accounts import OWNER_ID
+from safelight.accounts.accounts import OWNER_ID
 from safelight.jobs import Job, JobStatus, new_id
-from safelight.store import StoredFile
+from safelight.queue.store import StoredFile
 
 MODEL = "a/model"
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from safelight.accounts import Accounts
+from safelight.accounts.accounts import Accounts
 from safelight.callers import Account, Caller
-from safelight.database import Database
+from safelight.credits.ledger import Ledger
+from safelight.credits.terms import terms_of
+from safelight.db.database import Database
 from safelight.jobs import Job
-from safelight.ledger import Ledger
-from safelight.store import Store
-from safelight.terms import terms_of
+from safelight.queue.store import Store
 from tests.jobs import new_job
 
 COST = Decimal("0.0125")

@@ -5,11 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from safelight.accounts import OWNER_ID, Accounts
+from safelight.accounts.accounts import OWNER_ID, Accounts
+from safelight.accounts.keys import Keys, NewKey, new_key
 from safelight.callers import Account, Limits
-from safelight.database import Database
+from safelight.db.database import Database
 from safelight.errors import NotFound
-from safelight.keys import Keys, NewKey, new_key
 
 OWNER = Account(OWNER_ID, "owner@localhost", unmetered=True)
 

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from safelight.addresses import carried_addresses, is_metadata, is_public, parse_address
+from safelight.network.addresses import carried_addresses, is_metadata, is_public, parse_address
 
 PUBLIC = [
     "8.8.8.8",

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 import pytest
 import structlog
 
-from safelight.accounts import OWNER_ID
+from safelight.accounts.accounts import OWNER_ID
+from safelight.accounts.keys import NewKey
 from safelight.api import guards
 from safelight.api.answers import error_answer
 from safelight.api.wire import MAX_ERROR_BYTES, error_body
 from safelight.errors import FieldProblem, InvalidInput, SafelightError, StorageFull, Unavailable
-from safelight.keys import NewKey
 from safelight.texts import Language
 from tests.api_server import NEIGHBOUR_ID, OWNER_KEY, running_server
 

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from starlette.routing import Route
 
-from safelight.accounts import OWNER_ID
+from safelight.accounts.accounts import OWNER_ID
 from tests.api_server import OWNER_KEY, PNG, RunningServer, running_server
 
 STATES = ("in_queue", "in_progress", "completed", "failed", "cancelled")

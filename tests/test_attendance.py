@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from safelight import attendance
-from safelight.attendance import Attendance
+from safelight.db.tables import workers
 from safelight.errors import Unavailable
-from safelight.tables import workers
+from safelight.queue import attendance
+from safelight.queue.attendance import Attendance
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from safelight import migrations, sqlite
-from safelight.accounts import OWNER_ID
-from safelight.database import Database
+from safelight.accounts.accounts import OWNER_ID
+from safelight.db import migrations, sqlite
+from safelight.db.database import Database
+from safelight.db.sqlite import SqliteDatabase
+from safelight.db.statements import Call, Statement
+from safelight.db.tables import REVISION, accounts, metadata
 from safelight.errors import SettingsError, StorageFull, Unavailable
-from safelight.sqlite import SqliteDatabase
-from safelight.statements import Call, Statement
-from safelight.tables import REVISION, accounts, metadata
 from tests.cable import Cable
 
 RENAME = sa.update(accounts).where(accounts.c.id == OWNER_ID)
@@ -74,7 +74,7 @@ def run_script(script: str, *arguments: str) -> str:
 def test_a_current_database_opens_without_alembic(database_url):
     script = """
 import asyncio, sys
-from safelight.database import Database
+from safelight.db.database import Database
 async def main():
     await (await Database.open(sys.argv[1])).close()
 asyncio.run(main())
@@ -425,9 +425,9 @@ async def test_a_server_that_does_not_know_the_database_is_a_wrong_setting(postg
 def test_a_closed_database_leaves_nothing_open(database_url):
     script = """
 import asyncio, sys
-from safelight.accounts import Accounts
-from safelight.keys import Keys
-from safelight.database import Database
+from safelight.accounts.accounts import Accounts
+from safelight.accounts.keys import Keys
+from safelight.db.database import Database
 async def main():
     database = await Database.open(sys.argv[1])
     await Accounts(database).ensure_owner("k" * 32)

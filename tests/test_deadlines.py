@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from safelight.accounts import OWNER_ID
-from safelight.deadlines import Deadlines
+from safelight.accounts.accounts import OWNER_ID
+from safelight.db.tables import jobs
 from safelight.jobs import JobStatus, Report
-from safelight.tables import jobs
 from safelight.texts import Language
+from safelight.upkeep.deadlines import Deadlines
 from tests.jobs import MODEL, new_job
 from tests.test_maintenance import Clock
 

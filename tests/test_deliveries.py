@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from safelight.clock import SteadyClock
-from safelight.deliveries import PER_ACCOUNT, Deliveries
-from safelight.webhooks import BACKOFF_S, Webhooks
+from safelight.db.clock import SteadyClock
+from safelight.queue.webhooks import BACKOFF_S, Webhooks
+from safelight.upkeep.deliveries import PER_ACCOUNT, Deliveries
 from tests.api_server import NEIGHBOUR_KEY, OWNER_KEY, running_server
 from tests.receivers import running_receiver
 from tests.serving import served

@@ -13,13 +13,13 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from safelight import device_logins
-from safelight.accounts import OWNER_ID
-from safelight.device_logins import DeviceLogins, LoginStatus
+from safelight.accounts import device_logins
+from safelight.accounts.accounts import OWNER_ID
+from safelight.accounts.device_logins import DeviceLogins, LoginStatus
+from safelight.accounts.keys import Keys
+from safelight.db.tables import api_keys
+from safelight.db.tables import device_logins as table
 from safelight.errors import NotFound, RateLimited
-from safelight.keys import Keys
-from safelight.tables import api_keys
-from safelight.tables import device_logins as table
 from tests.api_server import NEIGHBOUR_ID, NEIGHBOUR_KEY, OWNER_KEY
 from tests.serving import clean_environment
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from safelight import doctor, sqlite
+from safelight import doctor
+from safelight.db import sqlite
 from safelight.doctor import Verdict, examine
 from safelight.settings import read_settings
 from tests.api_server import MODELS, OWNER_KEY

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from safelight.files import LocalFiles
+from safelight.credits.ledger import Balance, Ledger
+from safelight.files.files import LocalFiles
 from safelight.jobs import JobStatus
 from safelight.launch import Workers
-from safelight.ledger import Balance, Ledger
-from safelight.maintenance import Maintenance
 from safelight.settings import read_settings
+from safelight.upkeep.maintenance import Maintenance
 from tests.money import COST, account_with, submit
 from tests.processes import children_of, until_gone
 

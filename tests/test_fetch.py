@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from safelight import fetch
 from safelight.errors import (
     FetchFailed,
     FetchTimeout,
@@ -23,7 +22,8 @@ from safelight.errors import (
     TooManyRedirects,
     UrlNotAllowed,
 )
-from safelight.fetch import Fetcher
+from safelight.network import fetch
+from safelight.network.fetch import Fetcher
 from tests.sites import Site, answer, redirect
 
 LIMIT = 1_000_000

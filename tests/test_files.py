@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from safelight import files
 from safelight.errors import NotFound, StorageFull, Unavailable
-from safelight.files import ABANDONED_AFTER_S, LocalFiles
+from safelight.files import files
+from safelight.files.files import ABANDONED_AFTER_S, LocalFiles
 from safelight.jobs import new_id
 
 NAME = "Ab3_-6789012345678901x"
@@ -152,7 +152,7 @@ PUT_UNDER_A_LIMIT = """
 import asyncio, resource, signal, sys
 from pathlib import Path
 from safelight.errors import StorageFull
-from safelight.files import LocalFiles
+from safelight.files.files import LocalFiles
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
@@ -171,7 +171,7 @@ def test_a_size_limit_counts_as_a_full_disk(tmp_path: Path) -> None:
 PUT_FOR_EVER = """
 import asyncio, sys
 from pathlib import Path
-from safelight.files import LocalFiles
+from safelight.files.files import LocalFiles
 async def main():
     store = LocalFiles(Path(sys.argv[1]))
     number = 0

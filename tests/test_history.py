@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from safelight.tables import jobs
+from safelight.db.tables import jobs
 from tests.api_server import NEIGHBOUR_KEY, running_server
 from tests.test_api_submission import DATA_URI
 

@@ -16,14 +16,14 @@ from pydantic import SecretStr
 
 from safelight.cli import cli
 from safelight.errors import HubRefused, HubUnreachable, PullFailed
-from safelight.hub.disk import WeightsDisk
-from safelight.hub.held import one_at_a_time
-from safelight.hub.listing import Hub
-from safelight.hub.lock import Lock, read_lock, write_lock
-from safelight.hub.pull import Pull
-from safelight.hub.remove import delete_unheld, without
 from safelight.models.base import Part
 from safelight.settings import Settings
+from safelight.weights.disk import WeightsDisk
+from safelight.weights.held import one_at_a_time
+from safelight.weights.listing import Hub
+from safelight.weights.lock import Lock, read_lock, write_lock
+from safelight.weights.pull import Pull
+from safelight.weights.remove import delete_unheld, without
 from tests.hub_server import hub_server
 from tests.serving import clean_environment
 
@@ -335,7 +335,8 @@ def test_a_hub_that_is_away_is_told(disk):
 
 def test_no_room_is_told_before_anything_comes(hub, disk, monkeypatch):
     usage = shutil.disk_usage(disk.folder.parent)
-    monkeypatch.setattr("safelight.hub.pull.shutil.disk_usage", lambda _: usage._replace(free=10**9 + 1000))
+    left = usage._replace(free=10**9 + 1000)
+    monkeypatch.setattr("safelight.weights.pull.shutil.disk_usage", lambda _: left)
     with pytest.raises(
         PullFailed, match=r"315.0 kB have to come, and 1.0 GB are free.*SAFELIGHT_WEIGHTS_DIR"
     ):

@@ -14,14 +14,15 @@ import pytest
 import sqlalchemy as sa
 from starlette.requests import Request
 
-from safelight import queries, sqlite
 from safelight.api.wishes import wishes_of
-from safelight.clock import SteadyClock
+from safelight.db import sqlite
+from safelight.db.clock import SteadyClock
+from safelight.db.statements import Call
+from safelight.db.tables import idempotency_keys, jobs
 from safelight.errors import InvalidHeader
-from safelight.statements import Call
-from safelight.store import KEYS_LAST, Store
-from safelight.sweep import Sweep
-from safelight.tables import idempotency_keys, jobs
+from safelight.queue import queries
+from safelight.queue.store import KEYS_LAST, Store
+from safelight.upkeep.sweep import Sweep
 from tests.api_server import NEIGHBOUR_KEY, OWNER_KEY, running_server
 from tests.cable import Cable
 from tests.test_api_submission import DATA_URI

@@ -2,7 +2,7 @@ import pytest
 from PIL import Image
 
 from safelight.errors import InvalidImage, UnsupportedImage
-from safelight.image_rules import MEGABYTE, check_image, file_rule
+from safelight.images.rules import MEGABYTE, check_image, file_rule
 from safelight.inputs import image_rules
 from safelight.models.wan_image_to_image import WanImageToImage
 from safelight.models.z_image_controlnet import ZImageControlNet

@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
-from safelight import image_headers, images
 from safelight.errors import (
     CorruptImage,
     FileTooLarge,
@@ -24,7 +23,8 @@ from safelight.errors import (
     InvalidInput,
     UnsupportedImage,
 )
-from safelight.images import (
+from safelight.images import codec, headers
+from safelight.images.codec import (
     MAX_IMAGE_BYTES,
     content_type,
     decode,
@@ -304,7 +304,7 @@ def test_other_formats_that_pillow_knows_are_unsupported(decoded, kind: str) -> 
 
 @pytest.mark.parametrize("size", [(13_038, 13_038), (65_000, 2), (2, 65_000), (16_385, 1), (8_001, 8_000)])
 def test_too_many_pixels_are_refused_before_decoding(decoded, monkeypatch, size: tuple[int, int]) -> None:
-    monkeypatch.setattr(images, "_open", lambda data: pytest.fail("decoded"))
+    monkeypatch.setattr(codec, "_open", lambda data: pytest.fail("decoded"))
     data = zeros_png(*size)
     assert len(data) < 25_000
     with pytest.raises(ImageTooLarge):
@@ -372,18 +372,18 @@ def test_pixels_that_unpack_to_gigabytes_stop_at_the_image(decoded) -> None:
 
 
 def test_millions_of_parts_are_refused_before_decoding(decoded, monkeypatch) -> None:
-    many = image_headers.MAX_PARTS + 1
+    many = headers.MAX_PARTS + 1
     jpeg = saved(picture(), "jpeg")
     bombs = [jpeg[:at] + b"\xff\xfe\0\2" * many + jpeg[at:] for at in (2, jpeg.index(b"\xff\xda"))]
     bombs.append(png(8, 8, bytes(72), extra=chunk(b"tEXt", b"a\0") * many))
-    monkeypatch.setattr(images, "_open", lambda data: pytest.fail("decoded"))
+    monkeypatch.setattr(codec, "_open", lambda data: pytest.fail("decoded"))
     for data in bombs:
         with pytest.raises(CorruptImage):
             decoded(data)
 
 
 def test_hundreds_of_scans_are_refused_before_decoding(decoded, monkeypatch) -> None:
-    monkeypatch.setattr(images, "_open", lambda data: pytest.fail("decoded"))
+    monkeypatch.setattr(codec, "_open", lambda data: pytest.fail("decoded"))
     jpeg = saved(picture(), "jpeg", progressive=True)
     last = jpeg.rindex(b"\xff\xda")
     with pytest.raises(CorruptImage):
@@ -395,7 +395,7 @@ def test_a_header_that_contradicts_the_decoder_is_corrupt(decoded, monkeypatch) 
     jpeg = saved(picture(), "jpeg")
     frame = jpeg.index(b"\xff\xc0")
     huge = jpeg[frame : frame + 5] + struct.pack(">HH", 60_000, 60_000) + jpeg[frame + 9 : frame + 19]
-    monkeypatch.setattr(images.JpegImageFile, "load", lambda self: pytest.fail("decoded"))
+    monkeypatch.setattr(codec.JpegImageFile, "load", lambda self: pytest.fail("decoded"))
     with pytest.raises(CorruptImage):
         decoded(jpeg[: frame + 19] + huge + jpeg[frame + 19 :])
 

@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from safelight.accounts import OWNER_ID, Accounts
+from safelight.accounts.accounts import OWNER_ID, Accounts
+from safelight.accounts.keys import Keys, NewKey, new_key
 from safelight.callers import ALL_SCOPES, Limits, Scope
+from safelight.db.tables import api_keys
 from safelight.errors import NotFound, Unauthorized
-from safelight.keys import Keys, NewKey, new_key
-from safelight.tables import api_keys
 
 
 def test_a_key_has_256_random_bits():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from safelight import devices as machine
-from safelight.accounts import OWNER_ID
+from safelight.accounts.accounts import OWNER_ID
 from safelight.devices import devices
 from safelight.jobs import Job, JobStatus, new_id
 from safelight.launch import Workers, worker_environment

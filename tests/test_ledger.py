@@ -9,15 +9,15 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from safelight.accounts import OWNER_ID, Accounts
+from safelight.accounts.accounts import OWNER_ID, Accounts
 from safelight.callers import Caller
-from safelight.database import Database
+from safelight.credits.ledger import Balance, Ledger
+from safelight.credits.terms import terms_of
+from safelight.db.database import Database
 from safelight.errors import InsufficientCredits, NotFound
 from safelight.jobs import MAX_ATTEMPTS, JobError, JobStatus, Output, Report
-from safelight.ledger import Balance, Ledger
 from safelight.prices import Rate, Unit
-from safelight.store import Store
-from safelight.terms import terms_of
+from safelight.queue.store import Store
 from tests.jobs import MODEL, NoWaker, new_file, new_job
 from tests.money import COST, account_with, submit, tamper
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from safelight.accounts import Accounts
-from safelight.database import Database
+from safelight.accounts.accounts import Accounts
+from safelight.credits.ledger import Ledger
+from safelight.db.database import Database
 from safelight.jobs import Report
-from safelight.ledger import Ledger
-from safelight.store import Store
+from safelight.queue.store import Store
 from tests.jobs import MODEL, NoWaker
 from tests.money import COST, account_with, drop_trigger, submit, tamper
 

@@ -9,15 +9,15 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from safelight.accounts import OWNER_ID, Accounts
+from safelight.accounts.accounts import OWNER_ID, Accounts
+from safelight.accounts.keys import Keys, NewKey
 from safelight.callers import NO_LIMITS, Account, Caller, Limits
-from safelight.database import Database
+from safelight.credits.terms import terms_of
+from safelight.db.database import Database
+from safelight.db.tables import jobs
 from safelight.errors import InsufficientCredits, RateLimited
 from safelight.jobs import JobError, Report
-from safelight.keys import Keys, NewKey
-from safelight.store import Store
-from safelight.tables import jobs
-from safelight.terms import terms_of
+from safelight.queue.store import Store
 from tests.jobs import MODEL, NoWaker, new_job
 
 REPORT = Report(seed=1, weights="nano", timings={})

@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 from safelight.engine.lora import linear_modules
 from safelight.engine.runner import RunStopped
 from safelight.errors import InvalidLora, LoraIncompatible
-from safelight.lora_library import linear_modules as linear_modules_on_disk
-from safelight.loras import LoraFile, LoraUse
+from safelight.loras.references import LoraFile, LoraUse
 from safelight.models.z_image_controlnet import ZImageControlNet
 from safelight.models.z_image_inpainting import ZImageInpainting
+from safelight.worker.lora_library import linear_modules as linear_modules_on_disk
 from tests.lora_files import ab, alphas, formats, pairs, save, with_shared_down
 from tests.z_image import PROMPT, draw_stock, picture, run_with, same, stock
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from safelight.errors import InvalidLora, LoraIncompatible
-from safelight.lora_bases import base_of
-from safelight.lora_keys import Kind, fit_controlnet, fit_lora, identify
-from safelight.safetensors_header import Header, TensorInfo
+from safelight.loras.bases import base_of
+from safelight.loras.keys import Kind, fit_controlnet, fit_lora, identify
+from safelight.loras.safetensors_header import Header, TensorInfo
 from tests.lora_files import ab, formats, pairs, with_shared_down
 
 BLOCKS = ("layers.0", "layers.1", "noise_refiner.0", "context_refiner.0")

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from safelight.attempt import Attempt
 from safelight.errors import (
     FetchFailed,
     FileTooLarge,
@@ -16,10 +15,11 @@ from safelight.errors import (
     PathNotAllowed,
     SafelightError,
 )
-from safelight.fetch import Fetcher
-from safelight.lora_cache import LoraCache, hash_of
-from safelight.lora_library import LoraLibrary
-from safelight.loras import Example, FromFolder, FromHub, FromUrl, source_of
+from safelight.loras.references import Example, FromFolder, FromHub, FromUrl, source_of
+from safelight.network.fetch import Fetcher
+from safelight.worker.attempt import Attempt
+from safelight.worker.lora_cache import LoraCache, hash_of
+from safelight.worker.lora_library import LoraLibrary
 from tests.jobs import new_job
 from tests.lora_files import ab, pairs, raw, save
 from tests.sites import Site, answer, redirect

@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from safelight import maintenance
-from safelight.accounts import OWNER_ID
-from safelight.database import Database
+from safelight.accounts.accounts import OWNER_ID
+from safelight.db.database import Database
+from safelight.db.tables import jobs
 from safelight.errors import StorageFull, Unavailable
 from safelight.jobs import MAX_ATTEMPTS, JobStatus
-from safelight.maintenance import LEASE_S, Maintenance
-from safelight.store import Store
-from safelight.tables import jobs
+from safelight.queue.store import Store
+from safelight.upkeep import maintenance
+from safelight.upkeep.maintenance import LEASE_S, Maintenance
 from tests.jobs import MODEL, NoWaker, new_job
 
 

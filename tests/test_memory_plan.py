@@ -1,6 +1,10 @@
 import pytest
 
-from safelight.memory_plan import (
+from safelight.models.ovis_image import OvisImage
+from safelight.models.wan_image_to_image import WanImageToImage
+from safelight.models.z_image_controlnet import ZImageControlNet
+from safelight.settings import Precision
+from safelight.weights.memory_plan import (
     WORKING_BYTES,
     PartSize,
     fitting_pixels,
@@ -9,10 +13,6 @@ from safelight.memory_plan import (
     published_sizes,
     size_on_disk,
 )
-from safelight.models.ovis_image import OvisImage
-from safelight.models.wan_image_to_image import WanImageToImage
-from safelight.models.z_image_controlnet import ZImageControlNet
-from safelight.settings import Precision
 
 GB = 10**9
 GIB = 2**30

@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
-from safelight.accounts import OWNER_ID
+from safelight.accounts.accounts import OWNER_ID
+from safelight.db.tables import jobs
 from safelight.figures import Figures
 from safelight.jobs import JobError, Report
-from safelight.tables import jobs
-from safelight.tally import MAX_MISSED, Tally
+from safelight.queue.tally import MAX_MISSED, Tally
 from tests.jobs import MODEL, new_job
 
 REPORT = Report(seed=1, weights="nano", timings={"generate": 1.5, "encode": 0.25})

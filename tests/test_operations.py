@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from safelight.accounts import OWNER_EMAIL, Accounts
+from safelight.accounts.accounts import OWNER_EMAIL, Accounts
 from safelight.jobs import JobError, Progress, Report
-from safelight.operations import Operations
+from safelight.queue.operations import Operations
 from tests.jobs import MODEL, new_job
 
 REPORT = Report(seed=1, weights="nano", timings={}, notes=())

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from safelight import queries
-from safelight.database import Database
-from safelight.rows import row_of
-from safelight.store import Store
-from safelight.tables import accounts, jobs
-from safelight.turns import FIRST_TURN, MAX_OVERTAKING, Turn, Turns
+from safelight.db.database import Database
+from safelight.db.tables import accounts, jobs
+from safelight.queue import queries
+from safelight.queue.rows import row_of
+from safelight.queue.store import Store
+from safelight.queue.turns import FIRST_TURN, MAX_OVERTAKING, Turn, Turns
 from tests.jobs import MODEL, new_job
 
 NAMES = [f"account-{number}" for number in range(10)]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from safelight.accounts import OWNER_ID
+from safelight.accounts.accounts import OWNER_ID
 from tests.api_server import OWNER_KEY, RunningServer
 from tests.browser import (
     DESKTOP,

@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 
+from safelight.credits.pricing import Pricing, read_pricing
 from safelight.errors import SettingsError
 from safelight.models.ovis_image import OvisImage
 from safelight.models.wan_image_to_image import WanImageToImage
 from safelight.models.z_image_controlnet import ZImageControlNet
 from safelight.prices import Price, Quote, Rate, Unit
-from safelight.pricing import Pricing, read_pricing
 from safelight.settings import read_settings
 from safelight.texts import Language
 

@@ -9,9 +9,9 @@ from decimal import Decimal
 import httpx2
 import pytest
 
+from safelight.accounts.keys import NewKey
 from safelight.callers import Scope
-from safelight.keys import NewKey
-from safelight.usage import UsageLine
+from safelight.credits.usage import UsageLine
 from safelight.web.money import chart
 from tests.api_server import NEIGHBOUR_ID, NEIGHBOUR_KEY, RunningServer, running_server
 

@@ -8,10 +8,10 @@ from operator import itemgetter
 
 import pytest
 
-from safelight.database import Database
+from safelight.credits.ledger import Balance, Ledger
+from safelight.db.database import Database
 from safelight.jobs import JobStatus, Report
-from safelight.ledger import Balance, Ledger
-from safelight.store import Store
+from safelight.queue.store import Store
 from tests.jobs import MODEL, NoWaker
 from tests.money import COST, account_with, submit
 from tests.proofs import count

@@ -20,13 +20,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from safelight.accounts import Accounts
-from safelight.database import Database
+from safelight.accounts.accounts import Accounts
+from safelight.credits.ledger import Balance, Ledger
+from safelight.db.database import Database
+from safelight.db.tables import jobs
 from safelight.jobs import MAX_ATTEMPTS, Job, JobError, JobStatus, Report
-from safelight.ledger import Balance, Ledger
-from safelight.maintenance import LEASE_S, Maintenance
-from safelight.store import Lease, Store
-from safelight.tables import jobs
+from safelight.queue.store import Lease, Store
+from safelight.upkeep.maintenance import LEASE_S, Maintenance
 from tests.jobs import NoWaker
 from tests.money import COST, account_with, submit
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from safelight.accounts.rates import Rates, Window, tightest
 from safelight.callers import Account, Caller, Limits
 from safelight.errors import RateLimited
-from safelight.rates import Rates, Window, tightest
 
 
 class Clock:

@@ -20,18 +20,18 @@ from safelight.engine.residency import RealModels, Residency
 from safelight.engine.sources import Pulled
 from safelight.engine.streaming import Streamed, at_hand, streamed
 from safelight.engine.weights import Loader
-from safelight.hub.disk import WeightsDisk
-from safelight.hub.listing import Hub
-from safelight.hub.lock import write_lock
-from safelight.hub.pull import Pull
-from safelight.loras import LoraFile
-from safelight.memory_plan import WORKING_BYTES, leaner, least_bytes
+from safelight.loras.references import LoraFile
 from safelight.models.base import Part
 from safelight.models.ovis_image import OvisImage
 from safelight.models.wan_image_to_image import WanImageToImage
 from safelight.models.z_image_controlnet import ZImageControlNet
 from safelight.models.z_image_inpainting import ZImageInpainting
 from safelight.settings import Precision
+from safelight.weights.disk import WeightsDisk
+from safelight.weights.listing import Hub
+from safelight.weights.lock import write_lock
+from safelight.weights.memory_plan import WORKING_BYTES, leaner, least_bytes
+from safelight.weights.pull import Pull
 from tests.hub_server import hub_server
 from tests.lora_files import ab, pairs, save
 from tests.real_standins import OVIS, Z_IMAGE, save_real_standins

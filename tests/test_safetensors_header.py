@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from safelight.errors import InvalidLora
-from safelight.safetensors_header import (
+from safelight.loras.safetensors_header import (
     MAX_HEADER_BYTES,
     MAX_TENSORS,
     TensorInfo,

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from safelight.scratch import scratch_folder
+from safelight.worker.scratch import scratch_folder
 
 
 def test_a_scratch_folder_is_private_and_gone_at_the_end(tmp_path):
@@ -18,7 +18,7 @@ def test_folders_of_dead_workers_are_removed_and_those_of_living_ones_stay(tmp_p
     script = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from safelight.scratch import scratch_folder\n"
+        "from safelight.worker.scratch import scratch_folder\n"
         "with scratch_folder(Path(sys.argv[1]), sys.argv[2]) as folder:\n"
         "    (folder / 'pixels').write_bytes(b'x')\n"
         "    print('ready', flush=True)\n"

@@ -8,12 +8,12 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from safelight.accounts import OWNER_ID
+from safelight.accounts.accounts import OWNER_ID
+from safelight.accounts.keys import Keys, NewKey
+from safelight.accounts.sessions import Sessions
 from safelight.callers import Limits, Scope
+from safelight.db.tables import api_keys, login_codes, sessions
 from safelight.errors import Unauthorized
-from safelight.keys import Keys, NewKey
-from safelight.sessions import Sessions
-from safelight.tables import api_keys, login_codes, sessions
 from tests.api_server import NEIGHBOUR_KEY, OWNER_KEY, RunningServer
 
 KEY = "k" * 32

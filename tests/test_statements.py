@@ -7,9 +7,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from safelight.postgres import DIALECT
-from safelight.statements import Statement
-from safelight.tables import JsonText, Usd, UtcDateTime
+from safelight.db.postgres import DIALECT
+from safelight.db.statements import Statement
+from safelight.db.tables import JsonText, Usd, UtcDateTime
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 

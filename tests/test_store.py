@@ -12,8 +12,10 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from safelight.accounts import OWNER_ID
-from safelight.database import Database
+from safelight.accounts.accounts import OWNER_ID
+from safelight.db.database import Database
+from safelight.db.tables import jobs
+from safelight.images.previews import data_uri
 from safelight.jobs import (
     MAX_ATTEMPTS,
     Job,
@@ -24,10 +26,8 @@ from safelight.jobs import (
     Progress,
     Report,
 )
-from safelight.previews import data_uri
-from safelight.store import Lease, Store
-from safelight.tables import jobs
-from safelight.turns import Turn
+from safelight.queue.store import Lease, Store
+from safelight.queue.turns import Turn
 from tests.jobs import MODEL, NoWaker, new_file, new_job
 
 REPORT = Report(

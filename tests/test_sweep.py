@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from safelight.accounts import OWNER_ID
-from safelight.file_records import BATCH, FileRecords
-from safelight.files import LocalFiles
+from safelight.accounts.accounts import OWNER_ID
+from safelight.files.files import LocalFiles
+from safelight.files.records import BATCH, FileRecords
 from safelight.jobs import JobStatus, Report, new_id
-from safelight.store import Store
-from safelight.sweep import SIGHTINGS, Sweep
-from safelight.webhooks import Webhooks
+from safelight.queue.store import Store
+from safelight.queue.webhooks import Webhooks
+from safelight.upkeep.sweep import SIGHTINGS, Sweep
 from tests.api_server import PNG, running_server
 from tests.jobs import MODEL, new_file, new_job
 from tests.test_idempotency import Clocks

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from safelight.api import submission
-from safelight.images import MAX_IMAGE_BYTES
+from safelight.images.codec import MAX_IMAGE_BYTES
 from tests.api_server import NEIGHBOUR_KEY, PNG, running_server
 
 IMAGE = {"content-type": "image/png"}

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safelight.errors import UrlNotAllowed
-from safelight.urls import parse_url
+from safelight.network.urls import parse_url
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from safelight import postgres
-from safelight.wake import SocketWaker, open_waker
+from safelight.db import postgres
+from safelight.db.wake import SocketWaker, open_waker
 from tests.cable import Cable
 
 LONG_S = 20.0

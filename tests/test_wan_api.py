@@ -8,9 +8,9 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from safelight.errors import UpstreamFailed
-from safelight.fetch import Fetcher
-from safelight.upstream import Order
-from safelight.wan_api import WanApi, WanPace
+from safelight.network.fetch import Fetcher
+from safelight.worker.upstream import Order
+from safelight.worker.wan_api import WanApi, WanPace
 from tests.wan_vendor import KEY, refusal, running_vendor, task_answer
 
 KEY_REFUSED = "Wan's API refused this server's key; its operator must check it."

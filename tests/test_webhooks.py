@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from safelight.accounts import OWNER_ID
+from safelight.accounts.accounts import OWNER_ID
+from safelight.db.tables import accounts
 from safelight.jobs import JobError, JobStatus, Report
-from safelight.store import Webhook
-from safelight.tables import accounts
-from safelight.webhooks import BACKOFF_S, EVENTS_LAST, LEASE_S, EventState, Try, Webhooks
+from safelight.queue.store import Webhook
+from safelight.queue.webhooks import BACKOFF_S, EVENTS_LAST, LEASE_S, EventState, Try, Webhooks
 from tests.jobs import MODEL, new_job
 from tests.test_idempotency import Clocks
 

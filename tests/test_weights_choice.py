@@ -6,12 +6,12 @@ import pytest
 
 from safelight.devices import gpus
 from safelight.doctor import Verdict, _model
-from safelight.hub.disk import WeightsDisk
-from safelight.hub.lock import Lock, LockedFile, LockedRepo, write_lock
 from safelight.models.ovis_image import OvisImage
 from safelight.models.z_image_controlnet import ZImageControlNet
 from safelight.settings import Settings
-from safelight.weights_choice import Machine, open_catalogue, plan_for
+from safelight.weights.choice import Machine, open_catalogue, plan_for
+from safelight.weights.disk import WeightsDisk
+from safelight.weights.lock import Lock, LockedFile, LockedRepo, write_lock
 from tests.test_real_configurations import sparse_tensors
 
 COMMIT = "c0ffee" + "0" * 34

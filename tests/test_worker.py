@@ -4,6 +4,7 @@ import io
 import itertools
 import os
 import signal
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,22 +12,24 @@ import pytest
 from PIL import Image
 from structlog.testing import capture_logs
 
-from safelight import worker as worker_module
-from safelight.accounts import OWNER_ID
+from safelight.accounts.accounts import OWNER_ID
+from safelight.db.wake import open_waker
 from safelight.engine.parent import Child, Patience
 from safelight.engine.protocol import Setup
 from safelight.errors import InternalError, StorageFull, Unavailable, WorkerLost
-from safelight.fetch import Fetcher
-from safelight.files import LocalFiles
+from safelight.files.files import LocalFiles
 from safelight.jobs import Job, JobStatus, Progress, new_id
-from safelight.lora_cache import LoraCache
-from safelight.lora_library import LoraLibrary
 from safelight.models import load_catalogue
-from safelight.store import Store, StoredFile
+from safelight.network.fetch import Fetcher
+from safelight.queue.backoff import backoff
+from safelight.queue.store import Store, StoredFile
+from safelight.queue.turns import MAX_OVERTAKING
 from safelight.texts import Language
-from safelight.turns import MAX_OVERTAKING
-from safelight.wake import open_waker
-from safelight.worker import Pace, Worker
+from safelight.worker import running
+from safelight.worker.lora_cache import LoraCache
+from safelight.worker.lora_library import LoraLibrary
+from safelight.worker.running import Equipment
+from safelight.worker.worker import Pace, Worker
 from tests.sites import Site, answer
 
 MODELS = Path(__file__).parent / "models"
@@ -98,31 +101,38 @@ class Bench:
 
     def __init__(self, store, files, waker, scratch):
         self.store, self.files, self.scratch = store, files, scratch
-        self.child = Child(Setup("cpu", str(MODELS)), IMPATIENT)
+        fetcher = Fetcher(allow=["127.0.0.1:1"])
+        cache = LoraCache(scratch.parent / "loras", 10**9)
+        self.equipment = Equipment(
+            store=store,
+            files=files,
+            fetcher=fetcher,
+            loras=LoraLibrary(cache, fetcher, hub_url="http://127.0.0.1:1"),
+            catalogue=load_catalogue(MODELS),
+            child=Child(Setup("cpu", str(MODELS)), IMPATIENT),
+        )
         self._waker = waker
         self._stop, self._at_once = asyncio.Event(), asyncio.Event()
         self._task = None
 
     def start(self, pace=QUICK, worker_id="worker"):
-        fetcher = Fetcher(allow=["127.0.0.1:1"])
-        self.worker = Worker(
-            worker_id,
-            store=self.store,
-            files=self.files,
-            fetcher=fetcher,
-            loras=LoraLibrary(
-                LoraCache(self.scratch.parent / "loras", 10**9), fetcher, hub_url="http://127.0.0.1:1"
-            ),
-            catalogue=load_catalogue(MODELS),
-            child=self.child,
-            waker=self._waker,
-            scratch=self.scratch,
-            pace=pace,
-        )
+        self.worker = Worker(worker_id, self.equipment, waker=self._waker, scratch=self.scratch, pace=pace)
         self._task = asyncio.create_task(self.worker.run(self._stop, self._at_once))
 
     def allow(self, site):
-        self.worker._fetcher = Fetcher(allow=[f"127.0.0.1:{site.port}"])
+        self.equip(fetcher=Fetcher(allow=[f"127.0.0.1:{site.port}"]))
+
+    @property
+    def child(self):
+        return self.equipment.child
+
+    @child.setter
+    def child(self, child):
+        self.equip(child=child)
+
+    def equip(self, **changes):
+        """Give the next worker something else to work with."""
+        self.equipment = replace(self.equipment, **changes)
 
     async def stop(self, at_once=False):
         self._stop.set()
@@ -220,16 +230,16 @@ async def test_an_input_image_is_fetched(bench):
     picture = io.BytesIO()
     Image.new("RGB", (7, 5), "green").save(picture, "PNG")
     async with site(picture=answer(picture.getvalue(), content_type="image/png")) as origin:
-        bench.start()
         bench.allow(origin)
+        bench.start()
         job = await bench.ended(await bench.submit("test/echo", image_url=origin.url("/picture")))
     assert opened(bench, job).size == (7, 5)
 
 
 async def test_an_image_that_cannot_be_fetched_fails_its_job(bench):
     async with site(picture=answer(status="404 Not Found")) as origin:
-        bench.start()
         bench.allow(origin)
+        bench.start()
         job = await bench.ended(await bench.submit("test/echo", image_url=origin.url("/picture")))
     assert (job.status, job.error.code) == (JobStatus.FAILED, "fetch_failed")
 
@@ -319,8 +329,8 @@ async def test_the_next_job_is_claimed_and_fetched_while_one_runs(bench):
     picture = io.BytesIO()
     Image.new("RGB", (7, 5)).save(picture, "PNG")
     async with site(picture=answer(picture.getvalue(), content_type="image/png")) as origin:
-        bench.start()
         bench.allow(origin)
+        bench.start()
         first = await bench.submit("test/slow", num_inference_steps=8)
         second = await bench.submit("test/echo", image_url=origin.url("/picture"))
         third = await bench.submit()
@@ -534,7 +544,7 @@ async def test_nothing_of_an_input_is_logged(bench, monkeypatch):
         bench.start()
         await bench.ended(await bench.submit("test/raises", prompt="a xylophone"))
         await bench.ended(await bench.submit("test/kills-itself", prompt="a xylophone"))
-        monkeypatch.setattr(worker_module, "fetch_images", breaks)
+        monkeypatch.setattr(running, "fetch_images", breaks)
         job = await bench.ended(await bench.submit(prompt="a xylophone"))
         await bench.stop()
     assert job.error.code == "internal_error"
@@ -543,7 +553,7 @@ async def test_nothing_of_an_input_is_logged(bench, monkeypatch):
 
 
 def test_backoff_grows_to_its_bound():
-    delays = worker_module.backoff(longest_s=3)
+    delays = backoff(longest_s=3)
     assert [next(delays) for _ in range(5)] == [0.5, 1.0, 2.0, 3, 3]
 
 

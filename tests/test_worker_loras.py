@@ -7,17 +7,18 @@ import pytest
 import torch
 from diffusers import ZImageTransformer2DModel
 
-from safelight.accounts import OWNER_ID
+from safelight.accounts.accounts import OWNER_ID
 from safelight.engine.lora import linear_modules
 from safelight.engine.parent import Child
 from safelight.engine.protocol import Setup
-from safelight.fetch import Fetcher
-from safelight.files import LocalFiles
+from safelight.files.files import LocalFiles
 from safelight.jobs import Job, JobStatus, new_id
-from safelight.lora_cache import LoraCache
-from safelight.lora_library import LoraLibrary
 from safelight.models import load_catalogue
-from safelight.worker import Pace, Worker
+from safelight.network.fetch import Fetcher
+from safelight.worker.lora_cache import LoraCache
+from safelight.worker.lora_library import LoraLibrary
+from safelight.worker.running import Equipment
+from safelight.worker.worker import Pace, Worker
 from tests.lora_files import ab, pairs, save
 from tests.sites import Site, answer
 from tests.tiny_weights import save_tiny_weights
@@ -64,18 +65,16 @@ async def run(tmp_path, store, waker, site):
     fetcher = Fetcher(allow=[f"127.0.0.1:{site.port}"])
     cache = LoraCache(tmp_path / "loras", 10**9)
     files = LocalFiles(tmp_path / "files")
-    worker = Worker(
-        "worker",
+    equipment = Equipment(
         store=store,
         files=files,
         fetcher=fetcher,
         loras=LoraLibrary(cache, fetcher, hub_url=site.url("").rstrip("/")),
         catalogue=load_catalogue(models),
         child=Child(Setup("cpu", str(models))),
-        waker=waker,
-        scratch=tmp_path / "scratch",
-        pace=Pace(heartbeat_s=0.2, poll_s=0.2),
     )
+    pace = Pace(heartbeat_s=0.2, poll_s=0.2)
+    worker = Worker("worker", equipment, waker=waker, scratch=tmp_path / "scratch", pace=pace)
 
     async def run(*loras):
         ids = []

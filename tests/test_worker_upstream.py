@@ -10,22 +10,22 @@ import pytest
 from PIL import Image
 from pydantic import SecretStr
 
-from safelight.accounts import OWNER_ID
+from safelight.accounts.accounts import OWNER_ID
 from safelight.api.wire import result_of
-from safelight.attempt import Attempt
 from safelight.engine.protocol import Done, Size
-from safelight.fetch import Fetcher
 from safelight.jobs import Job, JobStatus, new_id
 from safelight.launch import open_upstreams, worker_environment
 from safelight.models import load_catalogue
 from safelight.models.ovis_image import OvisImage
 from safelight.models.wan_image_to_image import WanImageToImage
-from safelight.publish import report
+from safelight.network.fetch import Fetcher
+from safelight.queue.store import StoredFile
 from safelight.settings import read_settings
-from safelight.store import StoredFile
 from safelight.texts import Language
-from safelight.wan_api import WanApi, WanPace
-from safelight.worker import MAX_ELSEWHERE
+from safelight.worker.attempt import Attempt
+from safelight.worker.publish import report
+from safelight.worker.wan_api import WanApi, WanPace
+from safelight.worker.worker import MAX_ELSEWHERE
 from tests import test_worker
 from tests.jobs import new_job
 from tests.wan_vendor import KEY, refusal, running_vendor
@@ -48,12 +48,12 @@ def wan(bench, vendor):
     """Starts the bench with the vendor as an upstream; returns what submits a job to it."""
 
     def start(**options):
-        bench.start(**options)
         fetcher = Fetcher(allow=[f"127.0.0.1:{vendor.port}"])
         pace = WanPace(poll_s=0.02, answer_s=5, total_s=20)
         api = WanApi(vendor.url + "/api/v1", SecretStr(KEY), fetcher, pace)
-        bench.worker._upstreams = {WanImageToImage.id: api}
-        bench.worker._catalogue = load_catalogue(test_worker.MODELS, asks_upstreams=True)
+        catalogue = load_catalogue(test_worker.MODELS, asks_upstreams=True)
+        bench.equip(upstreams={WanImageToImage.id: api}, catalogue=catalogue)
+        bench.start(**options)
 
     async def submit(sides=(384, 384), language=Language.EN, **values):
         file_id = new_id()

@@ -4,10 +4,10 @@ import torch
 from diffusers import ZImageControlNetInpaintPipeline, ZImageImg2ImgPipeline, ZImagePipeline
 from PIL import Image, ImageDraw, ImageFilter
 
-from safelight import images
 from safelight.engine.inpaint import steps_of
 from safelight.engine.runner import RunStopped
 from safelight.errors import InvalidImage
+from safelight.images import codec
 from safelight.inputs import PIXELS
 from safelight.models.z_image_controlnet import ZImageControlNet
 from safelight.models.z_image_inpainting import ZImageInpainting
@@ -105,9 +105,9 @@ def test_strength_runs_the_last_steps_and_at_least_one(pipeline, loader, strengt
 def test_outside_the_mask_every_pixel_stays(pipeline, loader, tmp_path, format):
     noisy = Image.effect_noise(SIZE, 80).convert("RGB")
     output = draw(pipeline, loader, mask(), noisy, output_format=format)
-    (tmp_path / "out").write_bytes(images.encode(output, format))
+    (tmp_path / "out").write_bytes(codec.encode(output, format))
     outside = np.asarray(mask())[..., 0] == 0
-    differs = changed(images.decode(tmp_path / "out"), noisy)
+    differs = changed(codec.decode(tmp_path / "out"), noisy)
     assert not differs[outside].any()
     assert differs[~outside].mean() > 0.9
 
@@ -202,7 +202,7 @@ def test_a_mask_may_have_any_mode(pipeline, loader, tmp_path):
     outputs = {}
     for mode, image in modes.items():
         image.save(tmp_path / "mask.png")
-        outputs[mode] = draw(pipeline, loader, images.decode(tmp_path / "mask.png", backdrop))
+        outputs[mode] = draw(pipeline, loader, codec.decode(tmp_path / "mask.png", backdrop))
     for mode, output in outputs.items():
         assert same(output, outputs["RGB"]), mode
 

@@ -13,7 +13,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from safelight.engine.weights import Loader
-from safelight.loras import LoraFile
+from safelight.loras.references import LoraFile
 from safelight.models.base import Model, Run, RunReport
 from safelight.models.wan_image_to_image import WAN_PIXELS
 from training import maps

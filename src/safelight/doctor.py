@@ -13,16 +13,16 @@ from enum import StrEnum
 
 from safelight import __version__
 from safelight.client import APIError, Client, ConnectionFailed
+from safelight.db.sqlite import SAFE_WAL, is_wal_safe, sqlite
 from safelight.devices import Gpu, gpu_names
 from safelight.engine.parent import Child, ChildNotStarted
 from safelight.engine.protocol import Setup
 from safelight.errors import SettingsError
 from safelight.models import REAL
 from safelight.models.base import Model
-from safelight.plan_words import in_words
 from safelight.settings import Settings, WeightsChoice
-from safelight.sqlite import SAFE_WAL, is_wal_safe, sqlite
-from safelight.weights_choice import Machine, is_pulled, open_catalogue, plan_for
+from safelight.weights.choice import Machine, is_pulled, open_catalogue, plan_for
+from safelight.weights.plan_words import in_words
 
 LOW_DISK_BYTES = 2 * 10**9
 

@@ -2,7 +2,7 @@
 
 A submitted request is a *job*. It moves `in_queue → in_progress → completed | failed | cancelled`; a job
 whose worker was lost goes back to `in_queue` until its attempts are spent. Everything that changes a job
-is one statement in `store.py`.
+is one statement in `queue/store.py`.
 """
 
 from __future__ import annotations

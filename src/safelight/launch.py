@@ -10,31 +10,32 @@ import sys
 
 import structlog
 
-from safelight.attendance import Attendance
-from safelight.database import Database
+from safelight.db.database import Database
+from safelight.db.wake import open_waker
 from safelight.devices import device_label, devices
 from safelight.engine.parent import Child
 from safelight.engine.protocol import RealWeights, Setup
 from safelight.errors import Unavailable
-from safelight.fetch import Fetcher
-from safelight.files import LocalFiles
-from safelight.hub.disk import WeightsDisk
+from safelight.files.files import LocalFiles
 from safelight.jobs import new_id
 from safelight.logs import configure_log
-from safelight.lora_cache import LoraCache
-from safelight.lora_library import LoraLibrary
 from safelight.models import Catalogue
 from safelight.models.wan_image_to_image import WanImageToImage
-from safelight.scratch import scratch_folder
+from safelight.network.fetch import Fetcher
+from safelight.queue.attendance import Attendance
+from safelight.queue.backoff import backoff, unless
+from safelight.queue.store import Store
 from safelight.settings import PREFIX, Settings
-from safelight.store import Store
 from safelight.tracing import configure_tracing
-from safelight.upstream import Upstream
-from safelight.waiting import backoff, unless
-from safelight.wake import open_waker
-from safelight.wan_api import WanApi
-from safelight.weights_choice import open_catalogue
-from safelight.worker import Pace, Worker
+from safelight.weights.choice import open_catalogue
+from safelight.weights.disk import WeightsDisk
+from safelight.worker.lora_cache import LoraCache
+from safelight.worker.lora_library import LoraLibrary
+from safelight.worker.running import Equipment
+from safelight.worker.scratch import scratch_folder
+from safelight.worker.upstream import Upstream
+from safelight.worker.wan_api import WanApi
+from safelight.worker.worker import Pace, Worker
 
 log = structlog.get_logger(__name__)
 
@@ -66,20 +67,18 @@ async def run_worker(settings: Settings) -> None:
     try:
         fetcher = Fetcher(settings.fetch_allow)
         with scratch_folder(settings.data_dir / "scratch", worker_id) as scratch:
-            worker = Worker(
-                worker_id,
+            equipment = Equipment(
                 store=Store(database, waker),
                 files=LocalFiles(settings.files_dir),
                 fetcher=fetcher,
                 loras=lora_library(settings, fetcher),
                 catalogue=catalogue,
                 child=Child(child_setup(settings, catalogue)),
-                disk=WeightsDisk.of(settings),
-                waker=waker,
-                scratch=scratch,
                 upstreams=open_upstreams(settings, fetcher),
+                disk=WeightsDisk.of(settings),
                 keep_for=settings.keeps_for,
             )
+            worker = Worker(worker_id, equipment, waker=waker, scratch=scratch)
             attending = Attendance(database).attending
             async with attending(worker_id, device_label(settings), lambda: worker.resident):
                 await worker.run(stop, at_once)

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from safelight.files import disk_errors, write_durably
+from safelight.files.files import disk_errors, write_durably
 
 
 @dataclass(frozen=True)

@@ -20,20 +20,20 @@ import structlog
 import uvicorn
 import uvloop
 
-from safelight.accounts import OWNER_ID, Accounts
+from safelight.accounts.accounts import OWNER_ID, Accounts
+from safelight.accounts.keys import new_key
 from safelight.api.server import server_config
 from safelight.api.services import Services, open_services
-from safelight.deadlines import Deadlines
-from safelight.deliveries import Deliveries
 from safelight.errors import SettingsError, Unavailable
-from safelight.files import disk_errors, sync_folder, write_durably
-from safelight.keys import new_key
+from safelight.files.files import disk_errors, sync_folder, write_durably
 from safelight.launch import Workers
 from safelight.logs import configure_log
-from safelight.maintenance import Maintenance
 from safelight.settings import Settings, local_url
-from safelight.sweep import Sweep
 from safelight.tracing import configure_tracing
+from safelight.upkeep.deadlines import Deadlines
+from safelight.upkeep.deliveries import Deliveries
+from safelight.upkeep.maintenance import Maintenance
+from safelight.upkeep.sweep import Sweep
 from safelight.web.site import create_site
 from safelight.welcome import Welcome, show_welcome
 

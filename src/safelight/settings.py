@@ -22,8 +22,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from safelight.credits.pricing import Pricing, read_pricing
 from safelight.errors import SettingsError
-from safelight.pricing import Pricing, read_pricing
 
 PREFIX = "SAFELIGHT_"
 DEFAULT_HUB = "https://huggingface.co"

@@ -8,9 +8,9 @@ from decimal import Decimal
 
 from safelight.api.wire import timestamp
 from safelight.callers import Account, Key, Limits, Scope
+from safelight.credits.ledger import Balance, Entry
+from safelight.credits.usage import UsageLine
 from safelight.jobs import Json
-from safelight.ledger import Balance, Entry
-from safelight.usage import UsageLine
 
 
 def usd(amount: Decimal) -> float:

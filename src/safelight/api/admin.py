@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from safelight.accounts import FIRST_KEY
+from safelight.accounts.accounts import FIRST_KEY
 from safelight.api.account import DAYS, PAGE, ledger_of, usage_of
 from safelight.api.account_shapes import (
     AccountList,
@@ -25,7 +25,7 @@ from safelight.api.answers import json_answer
 from safelight.api.documentation import body_of, documented, in_path
 from safelight.api.forms import AccountForm, GrantForm, KeyForm, LimitsForm, read_form
 from safelight.api.services import services
-from safelight.ledger import Balance
+from safelight.credits.ledger import Balance
 
 router = APIRouter()
 

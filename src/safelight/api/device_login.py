@@ -9,13 +9,13 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from safelight.accounts.device_logins import EXPIRES_IN_S, POLL_INTERVAL_S, LoginStatus
 from safelight.api.answers import JsonBytes, json_answer
 from safelight.api.documentation import body_of, documented
 from safelight.api.forms import read_form
 from safelight.api.services import account, base_url, language, services
 from safelight.api.shapes import DeviceLogin, LoginDecided, LoginState
 from safelight.api.wire import error_content, to_bytes
-from safelight.device_logins import EXPIRES_IN_S, POLL_INTERVAL_S, LoginStatus
 from safelight.errors import Expired
 from safelight.inputs import Body, PlainText
 from safelight.jobs import Json

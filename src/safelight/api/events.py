@@ -21,7 +21,7 @@ from safelight.api.services import account, base_url, services
 from safelight.api.wire import result_of, status_of, to_bytes
 from safelight.errors import NotFound
 from safelight.jobs import Job, Json
-from safelight.store import Standing, Store
+from safelight.queue.store import Standing, Store
 
 SILENCE_S = 15.0
 """After so long without an event a comment keeps proxies from hanging up."""

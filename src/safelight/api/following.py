@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from safelight.api.services import services
 from safelight.jobs import Job
-from safelight.store import Store
+from safelight.queue.store import Store
 
 POLL_S = 0.25
 

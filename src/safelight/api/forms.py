@@ -9,12 +9,12 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field
 from starlette.requests import Request
 
+from safelight.accounts.keys import NewKey
 from safelight.api.body import parse_json, read_json_body
 from safelight.api.services import language
 from safelight.callers import Limits, Scope
 from safelight.complaints import Refused
 from safelight.inputs import Body, Integer, PlainText
-from safelight.keys import NewKey
 from safelight.texts import Text
 
 MAX_USD = MAX_COUNT = 10**9

@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from safelight.accounts.keys import Keys
+from safelight.accounts.sessions import Sessions
 from safelight.api.browser import SAFE_METHODS, SESSION, check_origin, cookies_of
 from safelight.api.scopes import check_scope
 from safelight.callers import Caller
 from safelight.errors import InvalidHeader, Unauthorized
-from safelight.keys import Keys
-from safelight.sessions import Sessions
 from safelight.texts import Text
 
 MAX_HEADER_BYTES = 32 * 1024

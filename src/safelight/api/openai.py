@@ -22,7 +22,7 @@ from safelight.api.shapes import OpenAIImages
 from safelight.api.submission import Submission
 from safelight.api.wire import output_urls, to_bytes
 from safelight.errors import GenerationFailed, Unavailable
-from safelight.files import FileStore
+from safelight.files.files import FileStore
 from safelight.jobs import Job, JobStatus, Json
 from safelight.texts import Text
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from safelight.api.services import Services
 from safelight.errors import IdempotencyInProgress, IdempotencyMismatch
 from safelight.jobs import Job
-from safelight.store import Receipt
+from safelight.queue.store import Receipt
 
 INLINE_BYTES = 64 * 1024
 """What is hashed on the event loop; more would hold it up."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from safelight.accounts import OWNER_ID
+from safelight.accounts.accounts import OWNER_ID
 from safelight.callers import Caller, Scope
 from safelight.errors import Forbidden
 from safelight.texts import Text

@@ -11,31 +11,31 @@ from typing import TYPE_CHECKING, cast
 
 from starlette.requests import Request
 
-from safelight.accounts import Accounts
-from safelight.attendance import Attendance
+from safelight.accounts.accounts import Accounts
+from safelight.accounts.device_logins import DeviceLogins
+from safelight.accounts.keys import Keys
+from safelight.accounts.rates import Rates, tightest
+from safelight.accounts.sessions import Sessions
 from safelight.callers import Account, Caller
-from safelight.database import Database
-from safelight.device_logins import DeviceLogins
+from safelight.credits.ledger import Ledger
+from safelight.credits.usage import Usage
+from safelight.db.database import Database
+from safelight.db.wake import open_waker
 from safelight.errors import RateLimited
-from safelight.fetch import Fetcher
-from safelight.file_records import FileRecords
-from safelight.files import FileStore, LocalFiles
-from safelight.keys import Keys
-from safelight.ledger import Ledger
+from safelight.files.files import FileStore, LocalFiles
+from safelight.files.records import FileRecords
 from safelight.models import Catalogue
 from safelight.models.base import Model
-from safelight.operations import Operations
+from safelight.network.fetch import Fetcher
 from safelight.prices import Price
-from safelight.rates import Rates, tightest
-from safelight.sessions import Sessions
+from safelight.queue.attendance import Attendance
+from safelight.queue.operations import Operations
+from safelight.queue.store import Store
+from safelight.queue.tally import Tally
+from safelight.queue.webhooks import Webhooks
 from safelight.settings import Settings
-from safelight.store import Store
-from safelight.tally import Tally
 from safelight.texts import Language, choose_language
-from safelight.usage import Usage
-from safelight.wake import open_waker
-from safelight.webhooks import Webhooks
-from safelight.weights_choice import open_catalogue
+from safelight.weights.choice import open_catalogue
 
 if TYPE_CHECKING:
     from safelight.figures import Figures

@@ -17,7 +17,8 @@ from safelight.api.services import Services
 from safelight.api.wire import example_name, own_file_id
 from safelight.api.wishes import Wishes
 from safelight.callers import Caller
-from safelight.clock import expiry
+from safelight.credits.terms import terms_of
+from safelight.db.clock import expiry
 from safelight.errors import (
     Expired,
     FieldProblem,
@@ -32,14 +33,13 @@ from safelight.errors import (
     UrlNotAllowed,
 )
 from safelight.examples import picture
-from safelight.images import content_type, identify, parse_data_uri
+from safelight.images.codec import content_type, identify, parse_data_uri
 from safelight.inputs import FILE_SCHEME, HOLES_SCHEME, image_fields
 from safelight.jobs import Job, JobStatus, Json, new_id
-from safelight.loras import FromUrl, source_of
+from safelight.loras.references import FromUrl, source_of
 from safelight.models.base import Model
 from safelight.prices import Quote
-from safelight.store import StoredFile, Webhook
-from safelight.terms import terms_of
+from safelight.queue.store import StoredFile, Webhook
 from safelight.texts import Language, Text
 from safelight.tracing import job_span
 

@@ -19,12 +19,12 @@ from safelight.api.shapes import Deleted, Upload, UploadList
 from safelight.api.submission import RESERVED_BYTES
 from safelight.api.wire import file_url, timestamp
 from safelight.callers import Account
-from safelight.clock import expiry
+from safelight.db.clock import expiry
 from safelight.errors import NotFound, StorageFull, UnsupportedImage, UnsupportedMediaType
-from safelight.images import MAX_IMAGE_BYTES, content_type, identify
+from safelight.images.codec import MAX_IMAGE_BYTES, content_type, identify
 from safelight.jobs import Json, new_id
+from safelight.queue.store import StoredFile
 from safelight.settings import Settings
-from safelight.store import StoredFile
 from safelight.texts import Text
 
 router = APIRouter()

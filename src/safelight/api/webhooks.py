@@ -16,9 +16,9 @@ from safelight.api.services import account, base_url, services
 from safelight.api.shapes import Delivery, DeliveryList, WebhookSecret
 from safelight.api.wire import delivery_of, timestamp
 from safelight.errors import NotFound, UrlNotAllowed
-from safelight.store import Webhook
+from safelight.queue.store import Webhook
+from safelight.queue.webhooks import Secret
 from safelight.texts import Text
-from safelight.webhooks import Secret
 
 router = APIRouter()
 

@@ -13,15 +13,15 @@ from datetime import datetime
 
 from safelight import examples
 from safelight.callers import Account, Caller
+from safelight.credits.ledger import Balance
 from safelight.errors import SafelightError
 from safelight.jobs import Job, JobStatus, Json
-from safelight.ledger import Balance
 from safelight.models.base import Model
 from safelight.prices import Price, Quote
+from safelight.queue.store import Standing
+from safelight.queue.webhooks import Event, Try
 from safelight.schema import OUTPUT_SCHEMA, published_schema
-from safelight.store import Standing
 from safelight.texts import Language
-from safelight.webhooks import Event, Try
 
 MAX_ERROR_BYTES = 4096
 MAX_MESSAGE_CHARACTERS = 500

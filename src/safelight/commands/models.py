@@ -29,8 +29,8 @@ from safelight.settings import Settings, read_settings
 from safelight.texts import readable_size
 
 if TYPE_CHECKING:
-    from safelight.hub.disk import WeightsDisk
     from safelight.models.base import Model
+    from safelight.weights.disk import WeightsDisk
 
 _DATA_DIR = click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Folder of everything that is kept."
@@ -62,12 +62,12 @@ def pull(names: tuple[str, ...], upgrade: bool, offline: bool, data_dir: Path | 
         from huggingface_hub.utils import logging as hub_logging
 
         from safelight.commands.pull_progress import watching
-        from safelight.hub.disk import WeightsDisk
-        from safelight.hub.held import one_at_a_time
-        from safelight.hub.listing import Hub
-        from safelight.hub.lock import write_lock
-        from safelight.hub.pull import Pull
-        from safelight.hub.remove import delete_unheld
+        from safelight.weights.disk import WeightsDisk
+        from safelight.weights.held import one_at_a_time
+        from safelight.weights.listing import Hub
+        from safelight.weights.lock import write_lock
+        from safelight.weights.pull import Pull
+        from safelight.weights.remove import delete_unheld
 
         disable_progress_bars()
         hub_logging.set_verbosity_error()
@@ -93,10 +93,10 @@ def pull(names: tuple[str, ...], upgrade: bool, offline: bool, data_dir: Path | 
 def remove(names: tuple[str, ...], data_dir: Path | None) -> None:
     """Delete a model's real weights, except what other pulled models need."""
     with plain_errors():
-        from safelight.hub.disk import WeightsDisk
-        from safelight.hub.held import one_at_a_time
-        from safelight.hub.lock import write_lock
-        from safelight.hub.remove import delete_unheld, without
+        from safelight.weights.disk import WeightsDisk
+        from safelight.weights.held import one_at_a_time
+        from safelight.weights.lock import write_lock
+        from safelight.weights.remove import delete_unheld, without
 
         settings = read_settings(data_dir=data_dir)
         gone = [model for name in names for model in _named(settings, name)]
@@ -121,8 +121,8 @@ def remove(names: tuple[str, ...], data_dir: Path | None) -> None:
 def list_(as_json: bool, data_dir: Path | None) -> None:
     """Show each model, its real weights on this machine, and what would draw if a server started now."""
     with plain_errors():
-        from safelight.hub.disk import WeightsDisk
-        from safelight.weights_choice import open_catalogue
+        from safelight.weights.choice import open_catalogue
+        from safelight.weights.disk import WeightsDisk
 
         settings = read_settings(data_dir=data_dir)
         disk = WeightsDisk.of(settings)

@@ -17,9 +17,9 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from safelight.hub.download import Advance
-from safelight.hub.listing import Listing
 from safelight.texts import readable_size
+from safelight.weights.download import Advance
+from safelight.weights.listing import Listing
 
 SHORT_COMMIT = 12
 

@@ -10,8 +10,8 @@ from typing import Any
 import diffusers
 import torch
 
+from safelight.loras.safetensors_header import read_header
 from safelight.models.base import LoadContext
-from safelight.safetensors_header import read_header
 
 ANY_OF = {"AutoencoderTiny": ("AutoencoderTiny", "AutoencoderKL", "AutoencoderKLFlux2")}
 """Classes that stand for others too: the small one of nano weights for what real ones have in its place."""

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from safelight.engine.control import WindowedControlNet
 from safelight.errors import InvalidLora, LoraIncompatible
-from safelight.lora_keys import UNKNOWN_CONTROLNET
+from safelight.loras.keys import UNKNOWN_CONTROLNET
 from safelight.texts import Text
 
 EMBEDDER = "control_all_x_embedder.2-1.weight"

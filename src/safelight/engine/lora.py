@@ -20,10 +20,10 @@ from torch import Tensor
 from safelight.engine.control import WindowedControlNet
 from safelight.engine.controlnet_file import NOT_FINITE, load_controlnet
 from safelight.errors import InvalidLora
-from safelight.lora_keys import Fit, Kind, Targets, fit_lora
-from safelight.loras import LoraFile, LoraUse
+from safelight.loras.keys import Fit, Kind, Targets, fit_lora
+from safelight.loras.references import LoraFile, LoraUse
+from safelight.loras.safetensors_header import LENGTH_BYTES, header_length, parse_header
 from safelight.models.base import Run
-from safelight.safetensors_header import LENGTH_BYTES, header_length, parse_header
 from safelight.texts import Text
 
 Tensors = dict[str, Tensor]

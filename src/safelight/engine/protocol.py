@@ -17,7 +17,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from safelight.jobs import Json, Preview
-from safelight.loras import LoraFile, LoraUse
+from safelight.loras.references import LoraFile, LoraUse
 
 MAX_FRAME_BYTES = 16 * 2**20
 LENGTH_BYTES = 4

@@ -21,8 +21,12 @@ from safelight.engine.parking import ParkingLot
 from safelight.engine.sources import NanoFolders, Pulled, Source
 from safelight.engine.weights import Loader, Shelf, ShelfKey, choose_device, prepared_torch
 from safelight.errors import OutOfMemory
-from safelight.hub.disk import WeightsDisk
-from safelight.memory_plan import (
+from safelight.loras.safetensors_header import LENGTH_BYTES, header_length, parse_header
+from safelight.models.base import NANO_DIR, Model, Part
+from safelight.settings import Precision
+from safelight.texts import Text
+from safelight.weights.disk import WeightsDisk
+from safelight.weights.memory_plan import (
     MemoryPlan,
     fitting_pixels,
     item_bytes,
@@ -30,10 +34,6 @@ from safelight.memory_plan import (
     make_plan,
     size_on_disk,
 )
-from safelight.models.base import NANO_DIR, Model, Part
-from safelight.safetensors_header import LENGTH_BYTES, header_length, parse_header
-from safelight.settings import Precision
-from safelight.texts import Text
 
 CPU_SHARE = 0.5
 GPU_SHARE = 0.7

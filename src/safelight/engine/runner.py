@@ -15,7 +15,6 @@ from typing import Any
 
 from PIL import Image
 
-from safelight import images
 from safelight.engine.protocol import (
     Decode,
     Done,
@@ -33,12 +32,13 @@ from safelight.engine.protocol import (
 from safelight.engine.residency import RealModels, Residency
 from safelight.engine.weights import Loader
 from safelight.errors import InternalError, OutOfMemory, SafelightError, StorageFull
-from safelight.hub.disk import WeightsDisk
-from safelight.hub.lock import read_lock
+from safelight.images import codec
 from safelight.inputs import HOLES_SCHEME, PIXELS, ImageReference, image_fields
 from safelight.models import load_catalogue
 from safelight.models.base import Model, Run
 from safelight.settings import Precision
+from safelight.weights.disk import WeightsDisk
+from safelight.weights.lock import read_lock
 
 MAX_NOTES = 50
 MAX_NOTE_CHARACTERS = 1000
@@ -186,14 +186,14 @@ class Runner:
 def _picture(path: Path, named: Any, mark: ImageReference) -> Image.Image:
     """An input's image, by what the input names it."""
     if isinstance(named, str) and named.startswith(HOLES_SCHEME):
-        return images.decode_holes(path)
-    return images.decode(path, mark.backdrop)
+        return codec.decode_holes(path)
+    return codec.decode(path, mark.backdrop)
 
 
 def _decoded(request: Decode) -> Done:
     """Leave the pixels of a picture that was drawn elsewhere, scaled where it has another size."""
     started_s = time.monotonic()
-    picture = images.decode(Path(request.path))
+    picture = codec.decode(Path(request.path))
     asked = (request.size.width, request.size.height)
     notes = []
     if picture.size != asked:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from safelight.hub.disk import WeightsDisk
 from safelight.models import NANO, REAL
 from safelight.models.base import NANO_DIR, Model, Part
+from safelight.weights.disk import WeightsDisk
 
 WORDS = Path("shared", "words.txt")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from safelight.engine.sources import NanoFolders, Source
-from safelight.memory_plan import FP8_PARTS, MemoryPlan
 from safelight.models.base import NANO_DIR, Part
 from safelight.settings import Precision
+from safelight.weights.memory_plan import FP8_PARTS, MemoryPlan
 
 if TYPE_CHECKING:
     import torch

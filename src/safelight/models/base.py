@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, get_args
 
 from safelight.errors import FieldProblem, InvalidInput, Unavailable
 from safelight.inputs import PIXELS, ModelInput
-from safelight.loras import LoraFile, LoraUse
+from safelight.loras.references import LoraFile, LoraUse
 from safelight.prices import Price, Quote, Unit, quote
 from safelight.texts import Text
 

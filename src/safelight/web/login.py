@@ -7,11 +7,11 @@ import re
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from safelight.accounts.sessions import LIFETIME
 from safelight.api.browser import SESSION, cookies_of, session_cookie
 from safelight.api.guards import headers_of
 from safelight.api.services import services
 from safelight.errors import Unauthorized
-from safelight.sessions import LIFETIME
 from safelight.web.forms import read_form
 from safelight.web.rendering import keep, render
 from safelight.web.visit import THEME, THEMES, visit_of

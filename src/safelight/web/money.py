@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from safelight.api.services import services
 from safelight.callers import Account
-from safelight.usage import DAYS, UsageLine
+from safelight.credits.usage import DAYS, UsageLine
 
 ENTRIES_A_PAGE = 20
 BAR_WIDTH, CHART_HEIGHT = 20, 120

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from safelight.api.services import services
-from safelight.operations import Running
+from safelight.queue.operations import Running
 from safelight.web.rendering import render
 from safelight.web.visit import operator_visit
 

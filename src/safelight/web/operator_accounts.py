@@ -7,12 +7,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from safelight.accounts import FIRST_KEY
+from safelight.accounts.accounts import FIRST_KEY
 from safelight.api.forms import AccountForm, GrantForm, LimitsForm
 from safelight.api.services import services
 from safelight.callers import Limits
+from safelight.credits.ledger import Balance
 from safelight.errors import InsufficientCredits, InvalidInput
-from safelight.ledger import Balance
 from safelight.web.forms import Form, problems_of, read_form
 from safelight.web.key_forms import MadeKey, keys_context, make_key
 from safelight.web.money import money_context

@@ -10,9 +10,9 @@ from starlette.responses import Response
 from safelight.api.services import base_url, services
 from safelight.api.wire import balance_of, catalogue_entry
 from safelight.callers import Account
+from safelight.credits.ledger import Balance
 from safelight.inputs import image_fields
 from safelight.jobs import Json
-from safelight.ledger import Balance
 from safelight.models.base import Model
 from safelight.web import texts
 from safelight.web.first_request import all_requests

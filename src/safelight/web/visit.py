@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
 
-from safelight.accounts import OWNER_ID
+from safelight.accounts.accounts import OWNER_ID
 from safelight.api.browser import SESSION, cookies_of
 from safelight.api.guards import headers_of
 from safelight.api.services import services

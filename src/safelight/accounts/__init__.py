@@ -1,0 +1,1 @@
+"""Who may ask: accounts, their keys and sessions, and how often they may."""

@@ -1,0 +1,1 @@
+"""Bytes and pixels: headers, rules, codecs and previews."""

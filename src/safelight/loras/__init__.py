@@ -1,0 +1,1 @@
+"""What a LoRA is: where it comes from, and what its file says."""
