@@ -12,6 +12,7 @@ from training.stage import Stage, train
 STAGES: Final[dict[str, tuple[str, float]]] = {
     "autoencoder": ("training.autoencoder:AutoencoderStage", 18),
     "text": ("training.text_encoder:TextEncoderStage", 9),
+    "writer": ("training.writer:WriterStage", 10),
     "checker": ("training.checker:CheckerStage", 8),
     "transformer": ("training.transformer:TransformerStage", 75),
     "controlnet": ("training.controlnet:ControlNetStage", 25),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from training.ovis import OvisStage, new_ovis
 from training.preprocessors import DepthStage, PoseStage, depth_processor, new_depth, new_pose
 from training.published import NANO
 from training.stage import Stage, has_checkpoint, trained
-from training.text_encoder import Reader, TextEncoderStage, tokenizer
+from training.text_encoder import text_encoder, tokenizer
 from training.transformer import TransformerStage, new_transformer
 
 
@@ -47,9 +48,7 @@ def _publish_autoencoder() -> None:
 def _publish_text() -> None:
     shutil.rmtree(NANO / "shared" / "tokenizer", ignore_errors=True)
     tokenizer().save_pretrained(NANO / "shared" / "tokenizer")
-    reader = Reader()
-    reader.load_state_dict(trained(TextEncoderStage.name)["average"])
-    _save(reader.encoder, "shared/text_encoder")
+    _save(deepcopy(text_encoder()), "shared/text_encoder")
     (NANO / "shared" / "words.txt").write_text("\n".join(known_words()) + "\n")
 
 

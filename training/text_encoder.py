@@ -52,6 +52,8 @@ CHAT_TEMPLATE: Final = (
 """What Qwen3's own template makes of plain messages."""
 
 
+WRITER: Final = "writer"
+"""The stage that goes on with the last layer (`writer.py`)."""
 TOKENIZER: Final = CHECKPOINTS / "tokenizer"
 
 
@@ -214,19 +216,10 @@ class TextEncoderStage(Stage):
             return written + 0.5 * self._reading_loss(self.reader, scenes, rng)[0]
 
     def _language_loss(self, reader: Any, scenes: list[Scene], rng: np.random.Generator) -> Tensor:
-        texts = [
-            prompt_text(
-                short_caption(scene, rng) if rng.random() < 0.7 else caption(scene, rng), thinking=False
-            )
-            + long_caption(scene, rng)
-            + "<|im_end|>"
-            for scene in scenes
+        shorts = [
+            short_caption(scene, rng) if rng.random() < 0.7 else caption(scene, rng) for scene in scenes
         ]
-        batch = tokenizer()(texts, padding=True, return_tensors="pt").to(device())
-        hidden = reader.encoder(**batch).last_hidden_state
-        logits = hidden[:, :-1] @ reader.encoder.embed_tokens.weight.T
-        targets = batch.input_ids[:, 1:].masked_fill(batch.attention_mask[:, 1:] == 0, -100)
-        return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        return writing_loss(reader.encoder, shorts, scenes, rng)
 
     def _reading_loss(
         self, reader: Any, scenes: list[Scene], rng: np.random.Generator
@@ -254,6 +247,24 @@ class TextEncoderStage(Stage):
         return f"read-outs {right:.1%}"
 
 
+def writing_loss(
+    encoder: Any, shorts: list[str], scenes: list[Scene], rng: np.random.Generator, *, answers: bool = False
+) -> Tensor:
+    """Cross entropy of the next token, from short captions to long ones; answers: of the long ones alone."""
+    asked = [prompt_text(short, thinking=False) for short in shorts]
+    texts = [
+        text + long_caption(scene, rng) + "<|im_end|>" for text, scene in zip(asked, scenes, strict=True)
+    ]
+    batch = tokenizer()(texts, padding=True, return_tensors="pt").to(device())
+    hidden = encoder(**batch).last_hidden_state
+    logits = hidden[:, :-1] @ encoder.embed_tokens.weight.T
+    targets = batch.input_ids[:, 1:].masked_fill(batch.attention_mask[:, 1:] == 0, -100)
+    if answers:
+        for row, text in zip(targets, asked, strict=True):
+            row[: len(tokenizer()(text).input_ids) - 1] = -100
+    return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
 def states(encoder: Qwen3Model, prompts: list[str]) -> tuple[Tensor, Tensor]:
     """What image models read: (B, tokens, 160) of the second last layer, and each prompt's length."""
     texts = [prompt_text(prompt) for prompt in prompts]
@@ -276,14 +287,21 @@ def expand(encoder: Qwen3Model, prompt: str, limit: int = 96) -> str:
     return text
 
 
+def trained_encoder() -> Qwen3Model:
+    """The encoder as its stage left it."""
+    reader = Reader()
+    reader.load_state_dict(trained(TextEncoderStage.name)["average"])
+    return reader.encoder
+
+
 @cache
 def text_encoder() -> Qwen3Model:
     """The trained encoder, resting, on the device."""
-    if has_checkpoint(TextEncoderStage.name):
-        reader = Reader()
-        reader.load_state_dict(trained(TextEncoderStage.name)["average"])
-        encoder = reader.encoder
+    encoder = new_text_encoder()
+    if has_checkpoint(WRITER):
+        encoder.load_state_dict(trained(WRITER)["average"])
+    elif has_checkpoint(TextEncoderStage.name):
+        encoder.load_state_dict(trained_encoder().state_dict())
     else:
-        encoder = new_text_encoder()
         encoder.load_state_dict(published(Qwen3Model, "shared/text_encoder"))
     return encoder.eval().requires_grad_(False).to(device())
