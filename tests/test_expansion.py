@@ -5,19 +5,22 @@ from safelight.engine import expansion
 from safelight.engine.expansion import NANO, REAL, _answer
 from safelight.engine.language_model import as_language_model
 from safelight.engine.little_world import note_strange_words, strange_words
-from safelight.engine.sources import WORDS
+from safelight.engine.sources import NAMES, WORDS
 from safelight.models.z_image_controlnet import ZImageControlNet
 from tests.z_image import picture, run_with, same
 
 MODEL = ZImageControlNet()
-KNOWN = frozenset({"red", "ball", "snow", "house"})
+KNOWN = frozenset({"red", "ball", "snow", "house", "deep"})
+NAMED = ("red", "ball", "house")
 
 
 @pytest.fixture
 def words(weights):
     (weights / WORDS).write_text("\n".join(sorted(KNOWN)))
+    (weights / NAMES).write_text("\n".join(NAMED))
     yield
     (weights / WORDS).unlink()
+    (weights / NAMES).unlink()
 
 
 def draw(pipeline, loader, prompt, notes, **values):
@@ -68,13 +71,40 @@ def test_what_is_drawn_is_the_expanded_prompt(pipeline, loader, words, monkeypat
     # The likeliest words of random weights are blanks.
     monkeypatch.setattr(expansion, "NANO", REAL)
     notes = []
-    image, expanded = draw(pipeline, loader, "a red ball", notes, enable_prompt_expansion=True)
-    plain, nothing = draw(pipeline, loader, "a red ball", [])
+    image, expanded = draw(pipeline, loader, "deep snow", notes, enable_prompt_expansion=True)
+    plain, nothing = draw(pipeline, loader, "deep snow", [])
     assert nothing is None
-    assert expanded not in {"", "a red ball"}
+    assert expanded not in {"", "deep snow"}
     assert not same(image, plain)
     assert same(image, draw(pipeline, loader, expanded, [])[0])
     assert not [note for note in notes if note.startswith("Magic")]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "lost"), [("a RED ball", "“red”, “ball”"), ('"deep snow"', "“deep snow”")]
+)
+def test_a_longer_prompt_that_loses_what_was_named_is_not_taken(
+    pipeline, loader, words, monkeypatch, prompt, lost
+):
+    asked = []
+
+    def answer(pipeline, recipe, prompt, seed):
+        asked.append((recipe.sampled, seed))
+        return "A house in deep, white snow."
+
+    monkeypatch.setattr(expansion, "_answer", answer)
+    notes = []
+    image, expanded = draw(pipeline, loader, prompt, notes, enable_prompt_expansion=True, seed=5)
+    assert same(image, draw(pipeline, loader, prompt, [], seed=5)[0])
+    assert expanded == prompt
+    assert notes == [f"Magic prompt left the prompt as it is, because what it wrote lost {lost}."]
+    assert asked == [(False, 5), (True, 6), (True, 7)]
+
+
+def test_of_several_answers_the_first_that_keeps_all_is_taken(pipeline, loader, words, monkeypatch):
+    answers = iter(["A large house.", "A Red house, large.", "never asked for"])
+    monkeypatch.setattr(expansion, "_answer", lambda *_, **__: next(answers))
+    assert draw(pipeline, loader, "a red house", [], enable_prompt_expansion=True)[1] == "A Red house, large."
 
 
 def test_the_same_job_expands_to_the_same_words(pipeline):

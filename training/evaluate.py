@@ -28,7 +28,6 @@ from training.checker import agrees, look
 from training.gallery import sheet
 from training.paint import draw
 from training.published import NANO
-from training.text_encoder import expand, text_encoder
 from training.trials import (
     PRESETS,
     Drawer,
@@ -170,12 +169,18 @@ def klein(prompts: int, seed: int) -> Part | None:
 
 def magic(prompts: int, seed: int) -> Part:
     """Every kind and colour that a short prompt names is in what magic prompt makes of it."""
-    kept = []
-    for _, rng in sources(prompts, seed):
+    drawer = Drawer(ZImageControlNet())
+    kept, longer = [], []
+    for number, rng in sources(prompts, seed):
         short = short_caption(Scene.random(rng), rng)
-        named = words_of(short) & {*COLOURS, *KINDS}
-        kept.append(named <= words_of(expand(text_encoder(), short)))
-    return [Row.of("magic prompt: every named object and colour survives", kept)], []
+        expanded = drawer.expand(short, number)
+        kept.append(words_of(short) & {*COLOURS, *KINDS} <= words_of(expanded))
+        longer.append(expanded != short)
+    rows = [
+        Row.of("magic prompt: every named object and colour survives", kept),
+        Row.of("— and the prompt became longer", longer),
+    ]
+    return rows, []
 
 
 MODELS: Final[dict[str, Callable[[int, int], Part | None]]] = {

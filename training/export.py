@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from safetensors.torch import save_file
 
+from safelight.engine.sources import NAMES, WORDS
 from training import checker
 from training.autoencoder import trained_coder
 from training.captions import known_words
@@ -23,6 +24,7 @@ from training.published import NANO
 from training.stage import Stage, has_checkpoint, trained
 from training.text_encoder import text_encoder, tokenizer
 from training.transformer import TransformerStage, new_transformer
+from training.world import COLOURS, KINDS
 
 
 def export() -> dict[str, int]:
@@ -46,10 +48,12 @@ def _publish_autoencoder() -> None:
 
 
 def _publish_text() -> None:
+    kept = tokenizer()  # before its folder goes: it may be read from there
     shutil.rmtree(NANO / "shared" / "tokenizer", ignore_errors=True)
-    tokenizer().save_pretrained(NANO / "shared" / "tokenizer")
+    kept.save_pretrained(NANO / "shared" / "tokenizer")
     _save(deepcopy(text_encoder()), "shared/text_encoder")
-    (NANO / "shared" / "words.txt").write_text("\n".join(known_words()) + "\n")
+    (NANO / WORDS).write_text("\n".join(known_words()) + "\n")
+    (NANO / NAMES).write_text("\n".join(sorted({*COLOURS, *KINDS})) + "\n")
 
 
 def _publish_transformer() -> None:

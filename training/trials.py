@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import cv2
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from safelight.engine.expansion import expand_prompt
 from safelight.engine.weights import Loader
 from safelight.loras.references import LoraFile
 from safelight.models.base import Model, Run, RunReport
@@ -92,14 +93,15 @@ class Drawer:
         """One request as a worker runs it: uint8 (H, W, 3)."""
         request = self.model.Input.model_validate(fields)
         given = {name: tuple(map(Image.fromarray, many)) for name, many in images.items()}
-        run = Run(
-            *(self.loader, seed, given),
-            on_step=lambda *_: None,
-            note=lambda _: None,
-            loras=loras,
-            report=report or RunReport(),
-        )
+        run = replace(self._run(seed), images=given, loras=loras, report=report or RunReport())
         return np.asarray(self.model.generate(self.pipeline, request, run)[0])
+
+    def expand(self, prompt: str, seed: int) -> str:
+        """What magic prompt makes of a prompt."""
+        return expand_prompt(self.pipeline, self._run(seed), prompt)
+
+    def _run(self, seed: int) -> Run:
+        return Run(self.loader, seed, {}, on_step=lambda *_: None, note=lambda _: None)
 
 
 def sources(prompts: int, seed: int, shown: str = "") -> Iterator[tuple[int, np.random.Generator]]:

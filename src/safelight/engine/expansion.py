@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from transformers import GenerationConfig
 
 from safelight.engine.language_model import as_language_model
-from safelight.engine.little_world import strange_words
+from safelight.engine.little_world import lost_names, quoted, strange_words
 from safelight.engine.streaming import at_hand
-from safelight.models.base import Run
+from safelight.models.base import Run, Vocabulary
 
 _INSTRUCTION = (
     "Rewrite the user's prompt for an image generator in one paragraph of at most 120 words. Keep everything "
@@ -20,6 +21,10 @@ _INSTRUCTION = (
     "else."
 )
 
+_QUOTED = re.compile(r"[\"“「『]([^\"”」』]+)[\"”」』]")
+
+TRIES = 3
+"""How often the encoder is asked until it keeps what the prompt names."""
 MAY_LEAVE = ("transformer", "controlnet")
 """What makes room on a small device for an encoder that writes, which runs once for each word."""
 
@@ -43,15 +48,33 @@ def expand_prompt(pipeline: Any, run: Run, prompt: str) -> str:
 
     A prompt that nano weights do not know stays as it is: they would replace it by something that they do.
     """
-    words = run.context.known_words
-    if words is not None and strange_words(prompt, words):
+    known = run.context.vocabulary
+    if known is not None and strange_words(prompt, known.words):
         run.note("Magic prompt left the prompt as it is, because nano weights do not know all of it.")
         expanded = prompt
     else:
-        recipe = REAL if words is None else NANO
-        expanded = _answer(pipeline, recipe, prompt, run.seed) or prompt
+        expanded = _longer(pipeline, run, prompt, REAL if known is None else NANO)
     run.report.expanded_prompt = expanded
     return expanded
+
+
+def _longer(pipeline: Any, run: Run, prompt: str, recipe: Recipe) -> str:
+    """The first answer that keeps what the prompt names; else the prompt."""
+    lost: list[str] = []
+    for tried in range(TRIES):
+        answer = _answer(pipeline, recipe, prompt, run.seed + tried)
+        lost = _lost(prompt, answer, run.context.vocabulary)
+        if not lost:
+            return answer or prompt
+        recipe = replace(recipe, sampled=True)  # the likeliest words would be the same again
+    run.note(f"Magic prompt left the prompt as it is, because what it wrote lost {quoted(lost)}.")
+    return prompt
+
+
+def _lost(prompt: str, answer: str, known: Vocabulary | None) -> list[str]:
+    """What this rewording lost and none may: words in quotation marks, names of the little world."""
+    written = [text for text in _QUOTED.findall(prompt) if text not in answer]
+    return written + (lost_names(prompt, answer, known.names) if known else [])
 
 
 def _answer(pipeline: Any, recipe: Recipe, prompt: str, seed: int) -> str:

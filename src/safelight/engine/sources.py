@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Protocol
 
 from safelight.models import NANO, REAL
-from safelight.models.base import NANO_DIR, Model, Part
+from safelight.models.base import NANO_DIR, Model, Part, Vocabulary
 from safelight.weights.disk import WeightsDisk
 
 WORDS = Path("shared", "words.txt")
+NAMES = Path("shared", "names.txt")
 
 
 class Source(Protocol):
@@ -33,7 +34,7 @@ class Source(Protocol):
         """What parts have in common that are the same."""
         ...
 
-    def known_words(self) -> frozenset[str] | None:
+    def vocabulary(self) -> Vocabulary | None:
         """The words that the weights were trained on; None: there is no such bound."""
         ...
 
@@ -58,10 +59,12 @@ class NanoFolders:
         """Models that name the same folder share it."""
         return str(self.path(part))
 
-    def known_words(self) -> frozenset[str] | None:
+    def vocabulary(self) -> Vocabulary | None:
         """Nano weights know one little world."""
-        path = self._root / WORDS
-        return frozenset(path.read_text().split()) if path.is_file() else None
+        if not (self._root / WORDS).is_file():
+            return None
+        words, names = ((self._root / path).read_text().split() for path in (WORDS, NAMES))
+        return Vocabulary(frozenset(words), frozenset(names))
 
 
 class Pulled:
@@ -84,6 +87,6 @@ class Pulled:
         """Repositories that hold the same weights share them: the hashes tell."""
         return self._disk.fingerprint(part)
 
-    def known_words(self) -> None:
+    def vocabulary(self) -> None:
         """They know all words."""
         return

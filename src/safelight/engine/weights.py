@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from safelight.engine.sources import NanoFolders, Source
-from safelight.models.base import NANO_DIR, Part
+from safelight.models.base import NANO_DIR, Part, Vocabulary
 from safelight.settings import Precision
 from safelight.weights.memory_plan import FP8_PARTS, MemoryPlan
 
@@ -58,9 +58,9 @@ class Loader:
         return torch.device(choose_device(self._device))  # type: ignore[no-any-return]
 
     @property
-    def known_words(self) -> frozenset[str] | None:
+    def vocabulary(self) -> Vocabulary | None:
         """The words that nano weights were trained on; None: these weights know all of them."""
-        return self._source.known_words()
+        return self._source.vocabulary()
 
     @property
     def weights_name(self) -> str:

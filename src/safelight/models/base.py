@@ -84,6 +84,14 @@ class Weights:
         return part is not None and (NANO_DIR / part.repo / part.folder).is_dir()
 
 
+@dataclass(frozen=True)
+class Vocabulary:
+    """What weights of a bounded world know: all words, and those of things and colours among them."""
+
+    words: frozenset[str]
+    names: frozenset[str]
+
+
 class LoadContext(Protocol):
     """What a model may use to load itself; `engine/weights.py` provides it."""
 
@@ -93,7 +101,7 @@ class LoadContext(Protocol):
         ...
 
     @property
-    def known_words(self) -> frozenset[str] | None:
+    def vocabulary(self) -> Vocabulary | None:
         """The words that the weights were trained on; None: there is no such bound."""
         ...
 
