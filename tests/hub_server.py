@@ -34,7 +34,8 @@ class Repo:
 
     token: who may read it; empty: everybody. gated: whether it says so, or hides. cuts: after how many bytes
     the connection breaks, by path, one entry used up by each answer. stalls: it hangs a while before it does.
-    busy: how many requests are answered 429.
+    busy: how many requests are answered 429, and after how long they may come again. knows_ranges: whether an
+    answer begins where it is asked to. known_tokens: the tokens that are anybody's; None: all are.
     """
 
     files: dict[str, bytes]
@@ -45,6 +46,9 @@ class Repo:
     corrupt: set[str] = field(default_factory=set)
     cuts: dict[str, list[int]] = field(default_factory=dict)
     busy: int = 0
+    busy_s: int = 0
+    knows_ranges: bool = True
+    known_tokens: set[str] | None = None
     stalls: bool = False
 
 
@@ -120,9 +124,11 @@ class HubServer:
             return _refuse(to, 404 if known else 401, "RepoNotFound", "Repository not found")
         if repo.busy > 0:
             repo.busy -= 1
-            return _refuse(to, 429, "", "Too many requests", **{"Retry-After": "0"})
+            return _refuse(to, 429, "", "Too many requests", **{"Retry-After": str(repo.busy_s)})
         if not large:
             sent = came.headers.get("authorization", "").removeprefix("Bearer ")
+            if sent and repo.known_tokens is not None and sent not in repo.known_tokens:
+                return _refuse(to, 401, "", "Invalid credentials in Authorization header")
             if repo.token and sent != repo.token:
                 if not repo.gated:
                     return _refuse(to, 401, "RepoNotFound", "Repository not found")
@@ -153,7 +159,8 @@ class HubServer:
         content = repo.files[path]
         if path in repo.corrupt:
             content = content[:-1] + bytes([content[-1] ^ 1])
-        begin = int(came.headers.get("range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        asked = came.headers.get("range", "") if repo.knows_ranges else ""
+        begin = int((asked or "bytes=0-").removeprefix("bytes=").partition("-")[0])
         rest = content[begin:]
         to.send_response(206 if begin else 200)
         to.send_header("Content-Length", str(len(rest)))

@@ -1,7 +1,10 @@
 """`models pull` against a server that speaks the hub's API, with the hub's own client library."""
 
 import contextlib
+import errno
 import hashlib
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -19,6 +23,7 @@ from safelight.errors import HubRefused, HubUnreachable, PullFailed
 from safelight.models.base import Part
 from safelight.settings import Settings
 from safelight.weights.disk import WeightsDisk
+from safelight.weights.download import _Counted
 from safelight.weights.held import one_at_a_time
 from safelight.weights.listing import Hub
 from safelight.weights.lock import Lock, read_lock, write_lock
@@ -61,10 +66,13 @@ class Seen:
     """A watch that remembers."""
 
     def __init__(self):
-        self.began_at, self.checked, self.bytes, self.missing = {}, [], 0, {}
+        self.began_at, self.checked, self.bytes, self.missing, self.sums = {}, [], 0, {}, []
 
     def resolved(self, listing, files, size_bytes, missing_bytes):
         self.missing[listing.repo] = missing_bytes
+
+    def summed(self, missing_bytes, free_bytes):
+        self.sums.append(missing_bytes)
 
     def began(self, name, size_bytes, there_bytes, checking):
         if checking:
@@ -87,7 +95,8 @@ def quiet_client(monkeypatch):
 
     disable_progress_bars()
     logging.set_verbosity_error()
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+    impatient = SimpleNamespace(**vars(time) | {"sleep": lambda seconds: None})
+    monkeypatch.setattr("huggingface_hub.file_download.time", impatient)
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 10_000)
     yield
     enable_progress_bars()
@@ -115,6 +124,14 @@ def hub(tmp_path):
             (union / f"Union-{kind}.safetensors").write_bytes(kind.encode() * 1000)
         server.add(UNION, union)
         yield server
+
+
+@pytest.fixture
+def naps(monkeypatch):
+    """The pauses that are made while the hub is busy; none is waited for."""
+    made = []
+    monkeypatch.setattr("safelight.weights.listing.sleep", made.append)
+    return made
 
 
 @pytest.fixture
@@ -210,6 +227,35 @@ def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(hub, tmp_path):
     assert process.returncode == 130
     assert "goes on from here" in told
     assert any(partial.glob("*.incomplete"))
+
+
+def test_ctrl_c_does_not_wait_for_a_hub_that_answers_no_more(hub, tmp_path):
+    process, _ = pull_that_stalls(hub, tmp_path)
+    asked = len(hub.large_requests)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    hub.repos[BASE].stalls = False
+    assert (process.returncode, "goes on from here" in told) == (130, True)
+    assert len(hub.large_requests) == asked  # the client itself would have waited, and asked again
+
+
+def test_a_server_that_cannot_go_on_in_the_middle_sends_all_of_it_again(hub, disk):
+    hub.repos[BASE].cuts = {"transformer/weights.safetensors": [100_000]}
+    hub.repos[BASE].knows_ranges = False
+    seen = Seen()
+    assert pull(hub, disk, watch=seen).has(PARTS[0])
+    assert seen.bytes == seen.sums[0] == 315_012
+
+
+def test_a_file_that_had_come_whole_when_the_pull_was_killed_is_only_checked(hub, disk):
+    sha256 = hashlib.sha256(b"w" * 300_000).hexdigest()
+    blob = disk.blob(BASE, sha256)
+    blob.parent.mkdir(parents=True)
+    blob.with_name(f"{sha256}.incomplete").write_bytes(b"w" * 300_000)
+    seen = Seen()
+    assert pull(hub, disk, watch=seen).has(PARTS[0])
+    assert seen.sums == [15_012]
+    assert not [came for came in hub.large_requests if came.path.endswith("weights.safetensors")]
 
 
 def pull_that_stalls(hub, tmp_path):
@@ -314,16 +360,37 @@ def test_a_file_that_the_repository_does_not_have_is_told_with_what_it_has(hub, 
 
 
 def test_a_busy_hub_is_asked_again(hub, disk, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    impatient = SimpleNamespace(**vars(time) | {"sleep": lambda seconds: None})
+    monkeypatch.setattr("huggingface_hub.utils._http.time", impatient)
     seen = Seen()
     seen.resolved = lambda listing, *_: listing.repo == UNION and setattr(hub.repos[UNION], "busy", 1)
     assert pull(hub, disk, watch=seen).has(PARTS[2])
 
 
-def test_a_hub_that_stays_busy_is_told(hub, disk):
+def test_a_hub_that_is_busy_when_it_is_asked_for_its_files_is_asked_again(hub, disk, naps):
+    hub.repos[BASE].busy, hub.repos[BASE].busy_s = 2, 5
+    assert pull(hub, disk).has(PARTS[0])
+    assert naps == [5, 5]
+
+
+def test_a_hub_that_stays_busy_is_told(hub, disk, naps):
     hub.repos[BASE].busy = 100
-    with pytest.raises(HubUnreachable, match=r"too many requests.*SAFELIGHT_HUB_TOKEN"):
+    with pytest.raises(HubUnreachable, match=r"too many requests.*in some minutes.*SAFELIGHT_HUB_TOKEN"):
         pull(hub, disk)
+    assert naps == [1, 2, 4]
+
+
+def test_a_hub_that_asks_for_a_long_pause_is_left_alone(hub, disk, naps):
+    hub.repos[BASE].busy, hub.repos[BASE].busy_s = 100, 240
+    with pytest.raises(HubUnreachable, match=r"pull again in 240 seconds"):
+        pull(hub, disk)
+    assert naps == []
+
+
+def test_a_token_that_the_hub_does_not_know_is_told(hub, disk):
+    hub.repos[BASE].known_tokens = {"hf_right"}
+    with pytest.raises(HubRefused, match="does not know this token"):
+        pull(hub, disk, token="hf_wrong")
 
 
 def test_a_hub_that_is_away_is_told(disk):
@@ -343,6 +410,32 @@ def test_no_room_is_told_before_anything_comes(hub, disk, monkeypatch):
         pull(hub, disk)
     assert not disk.folder.exists()
     assert hub.large_requests == []
+
+
+def test_a_disk_that_is_full_midway_is_told_and_what_came_stays(hub, disk, monkeypatch):
+    writes = []
+
+    def write(counted, data):
+        writes.append(data)
+        if len(writes) > 10:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(counted, data)
+
+    real = _Counted.write
+    monkeypatch.setattr(_Counted, "write", write)
+    with pytest.raises(PullFailed, match=r"No space left on device. What has come stays"):
+        pull(hub, disk)
+    monkeypatch.setattr(_Counted, "write", real)
+    seen = Seen()
+    assert pull(hub, disk, watch=seen).has(PARTS[0])
+    assert 0 < seen.sums[0] < 315_012
+
+
+def test_a_folder_that_cannot_be_written_is_told(hub, disk):
+    disk.folder.mkdir()
+    disk.repo_folder(BASE).write_text("in the way")
+    with pytest.raises(PullFailed, match=r"cannot be written: .*SAFELIGHT_WEIGHTS_DIR"):
+        pull(hub, disk)
 
 
 # --- Held ------------------------------------------------------------------------------------------------
@@ -388,6 +481,25 @@ def test_offline_takes_over_what_the_hubs_own_client_brought(hub, disk):
         pull(hub, disk, (Part("other/repo", "x"),), offline=True)
 
 
+@pytest.mark.parametrize("with_links", [True, False])
+def test_offline_takes_over_a_folder_that_another_machine_has_pulled(hub, disk, with_links):
+    pull(hub, disk)
+    brought = WeightsDisk(disk.folder.with_name("brought"))
+    shutil.copytree(disk.folder, brought.folder, symlinks=with_links)
+    taken = pull(hub, brought, offline=True)
+    assert all(taken.has(part) for part in PARTS)
+    for repo, held in taken.lock.repos.items():
+        assert held.commit == hub.repos[repo].commit
+        for path, file in held.files.items():
+            assert file.sha256 == hashlib.sha256(hub.repos[repo].files[path]).hexdigest()
+
+
+def test_offline_names_what_an_earlier_pull_left_out(hub, disk):
+    first = pull(hub, disk, PARTS[:1])
+    with pytest.raises(PullFailed, match=r"scheduler/ of Maker/Painter is not here; pull without --offline"):
+        pull(hub, first, PARTS[:2], offline=True)
+
+
 def test_a_file_that_two_repositories_share_comes_once(hub, disk, tmp_path):
     first = pull(hub, disk)
     other = tmp_path / "other"
@@ -398,7 +510,9 @@ def test_a_file_that_two_repositories_share_comes_once(hub, disk, tmp_path):
     second = pull(hub, first, (Part("other/repo", "text"),))
     assert hub.large_requests == []
     both = WeightsDisk(disk.folder.with_name("elsewhere"))
-    pull(hub, both, (PARTS[0], Part("other/repo", "text")))
+    seen = Seen()
+    pull(hub, both, (PARTS[0], Part("other/repo", "text")), watch=seen)
+    assert seen.sums == [300_010]
     assert len(hub.large_requests) == 1
     one, two = (second.path(Part(BASE, "transformer")), second.path(Part("other/repo", "text")))
     assert (one / "weights.safetensors").samefile(two / "weights.safetensors")
@@ -473,12 +587,35 @@ def test_the_commands_pull_list_and_remove(hub, tmp_path):
     assert "lacks transformer; pull it again" in run(hub, tmp_path, "list").stdout
 
 
+def test_what_an_interrupted_pull_left_is_listed_and_can_be_removed(hub, tmp_path):
+    hub.repos[BASE].corrupt = {"transformer/weights.safetensors"}
+    assert run(hub, tmp_path, "pull", "maker/painter").exit_code == 1
+    begun = next((tmp_path / "data/weights/models--Maker--Painter/blobs").iterdir())
+    begun.with_name("0" * 64 + ".incomplete").write_bytes(b"w" * 200_000)
+    listed = run(hub, tmp_path, "list").stdout
+    assert re.search(
+        r"maker/painter .*: 2\d\d.\d kB of a pull that did not end; safelight models pull", listed
+    )
+    removed = run(hub, tmp_path, "remove", "maker/painter").stdout
+    assert re.fullmatch(r"2\d\d.\d kB are free again\n", removed)
+    left = [path.name for path in (tmp_path / "data/weights").rglob("*") if path.is_file()]
+    assert left == [".safelight.lock"]
+
+
+def test_a_pull_clears_away_what_an_earlier_commit_had_begun(hub, tmp_path):
+    blobs = tmp_path / "data/weights/models--Maker--Painter/blobs"
+    blobs.mkdir(parents=True)
+    (blobs / ("0" * 64 + ".incomplete")).write_bytes(b"w" * 200_000)
+    assert run(hub, tmp_path, "pull", "maker/painter").exit_code == 0
+    assert not list(blobs.glob("*.incomplete"))
+
+
 def test_a_refusal_has_an_exit_code_for_scripts(hub, tmp_path):
     hub.repos[BASE].token = "hf_right"
     refused = run(hub, tmp_path, "pull", "maker/painter")
     assert (refused.exit_code, refused.stdout) == (77, "")
     assert "is gated" in refused.stderr
-    hub.repos[BASE].busy = 100
+    hub.repos[BASE].busy, hub.repos[BASE].busy_s = 100, 240
     assert run(hub, tmp_path, "pull", "maker/painter").exit_code == 75
     hub.repos[BASE].busy = 0
     assert run(hub, tmp_path, "pull", "maker/painter", hub_token="hf_right").exit_code == 0

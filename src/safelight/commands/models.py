@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,7 +67,7 @@ def pull(names: tuple[str, ...], upgrade: bool, offline: bool, data_dir: Path | 
         from safelight.weights.listing import Hub
         from safelight.weights.lock import write_lock
         from safelight.weights.pull import Pull
-        from safelight.weights.remove import delete_unheld
+        from safelight.weights.remove import delete_leftovers, delete_unheld
 
         disable_progress_bars()
         hub_logging.set_verbosity_error()
@@ -80,6 +80,7 @@ def pull(names: tuple[str, ...], upgrade: bool, offline: bool, data_dir: Path | 
             pulled = pulling.run(parts, upgrade=upgrade, offline=offline or constants.HF_HUB_OFFLINE)
             write_lock(settings.lock_file, pulled.lock)
             delete_unheld(disk, pulled.lock)
+            delete_leftovers(pulled, {part.repo for part in parts})
         for model in wanted:
             out.print(
                 f"{model.id}: {readable_size(pulled.size_bytes(model.weights.real.values()))}, complete"
@@ -96,7 +97,7 @@ def remove(names: tuple[str, ...], data_dir: Path | None) -> None:
         from safelight.weights.disk import WeightsDisk
         from safelight.weights.held import one_at_a_time
         from safelight.weights.lock import write_lock
-        from safelight.weights.remove import delete_unheld, without
+        from safelight.weights.remove import delete_leftovers, delete_unheld, without
 
         settings = read_settings(data_dir=data_dir)
         gone = [model for name in names for model in _named(settings, name)]
@@ -108,8 +109,10 @@ def remove(names: tuple[str, ...], data_dir: Path | None) -> None:
             kept = [part for model in others for part in model.weights.real.values()]
             lock = without(disk, parts, kept)
             write_lock(settings.lock_file, lock)
-            freed = delete_unheld(disk, lock)
+            freed = delete_unheld(disk, lock) + delete_leftovers(disk, {part.repo for part in parts})
         out.print(f"{readable_size(freed)} are free again")
+        if freed:
+            err.print("A server that runs still looks for them; start it again.")
         shared = [model for model in others if set(model.weights.real.values()) & set(parts)]
         if shared:
             err.print(f"What {', '.join(model.id for model in shared)} shares with it stays; name that too.")
@@ -165,6 +168,8 @@ MAX_DEFAULT_CHARACTERS = 40
 
 
 def _row(model: Model, disk: WeightsDisk, weights: str | None) -> dict[str, Any]:
+    from safelight.weights.remove import leftovers
+
     parts = model.weights.real
     return {
         "model_id": model.id,
@@ -174,6 +179,11 @@ def _row(model: Model, disk: WeightsDisk, weights: str | None) -> dict[str, Any]
             "pulled": _is_pulled(model, disk),
             "bytes_on_disk": disk.size_bytes(parts.values()),
             "missing": [name for name, part in parts.items() if not disk.has(part)],
+            "bytes_begun": sum(
+                path.stat().st_size
+                for repo in {part.repo for part in parts.values()}
+                for path in leftovers(disk, repo)
+            ),
         },
     }
 
@@ -185,7 +195,10 @@ def _on_disk(row: dict[str, Any]) -> str:
         return f"real weights: {size}, complete" if real["bytes_on_disk"] else "needs no weights"
     if real["bytes_on_disk"]:
         return f"real weights: {size}, lacks {', '.join(real['missing'])}; pull it again"
-    return f"real weights: safelight models pull {row['model_id']}"
+    command = f"safelight models pull {row['model_id']}"
+    if real["bytes_begun"]:
+        return f"real weights: {readable_size(real['bytes_begun'])} of a pull that did not end; {command}"
+    return f"real weights: {command}"
 
 
 def _is_pulled(model: Model, disk: WeightsDisk) -> bool:
@@ -217,4 +230,5 @@ def _plain_hub_errors() -> Iterator[None]:
         stop(error.message, EXIT_TRY_AGAIN)
     except KeyboardInterrupt:
         err.print("Interrupted. What has come stays; the same command goes on from here.")
-        sys.exit(EXIT_INTERRUPTED)
+        out.file.flush()
+        os._exit(EXIT_INTERRUPTED)  # a thread may still wait for a hub that answers no more

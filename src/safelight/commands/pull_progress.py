@@ -39,9 +39,16 @@ class PullProgress:
         count = f"{files} file{'s' if files > 1 else ''}, {readable_size(size_bytes)}"
         self._say(f"{listing.repo} at {commit}: {count}, {left}")
 
+    def summed(self, missing_bytes: int, free_bytes: int) -> None:
+        """What has to come in all."""
+        if missing_bytes:
+            self._say(f"{readable_size(missing_bytes)} to come in all; {readable_size(free_bytes)} are free")
+
     def began(self, name: str, size_bytes: int, there_bytes: int, checking: bool) -> Advance:
         """A file is fetched, or checked where it is here."""
         verb = "check" if checking else "fetch"
+        if name in self._tasks:  # it was checked, and is not right
+            self._bars.remove_task(self._tasks.pop(name))
         task = self._tasks[name] = self._bars.add_task(
             f"{verb} {escape(name)}", total=size_bytes, completed=there_bytes
         )

@@ -52,6 +52,12 @@ class WeightsDisk:
             return root / next(name for name in held.files if part.wants(name))
         return root / part.folder
 
+    def adopt(self, file: Path, blob: Path) -> None:
+        """Make a file that is here the bytes of a blob too, without a second copy of them."""
+        if not blob.exists():
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            os.link(file.resolve(), blob)
+
     # --- what -------------------------------------------------------------------------------------------
 
     def files(self, part: Part) -> Mapping[str, LockedFile]:

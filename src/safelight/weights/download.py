@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any, BinaryIO
@@ -73,7 +74,7 @@ class Download:
                 raise
             except OSError as error:
                 if error.errno is not None:
-                    raise PullFailed(f"{partial} cannot be written: {error.strerror}") from None
+                    raise
                 # The client's own complaint about the length; the hash decides.
             os.fsync(target.fileno())
 
@@ -103,6 +104,18 @@ class _Counted:
         return getattr(self._file, name)
 
 
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Say in plain words what the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise PullFailed(
+            f"{folder} cannot be written: {error.strerror or error}. What has come stays, and the same "
+            "command goes on from there; SAFELIGHT_WEIGHTS_DIR names another folder."
+        ) from None
+
+
 def partial_path(blob: Path) -> Path:
     """Where a file grows until it is whole."""
     return blob.with_name(f"{blob.name}.incomplete")
@@ -121,18 +134,19 @@ def matches(path: Path, file: ListedFile) -> bool:
     return digest(path, file) == file.blob
 
 
-def digest(path: Path, file: ListedFile) -> str:
+def digest(path: Path, file: ListedFile, advance: Advance = lambda _: None) -> str:
     """The hash that names a file's blob: SHA-256, or for small files git's own."""
     if file.sha256:
-        return sha256_of(path)
+        return sha256_of(path, advance)
     content = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file of any size."""
+def sha256_of(path: Path, advance: Advance = lambda _: None) -> str:
+    """The SHA-256 of a file of any size. advance: told of every bit that has been read."""
     found = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             found.update(chunk)
+            advance(len(chunk))
     return found.hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import sleep
 from typing import NoReturn
 
 import httpx2
@@ -18,7 +19,8 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import build_hf_headers
+from huggingface_hub.hf_api import ModelInfo
+from huggingface_hub.utils import build_hf_headers, parse_ratelimit_headers
 from pydantic import TypeAdapter, ValidationError
 
 from safelight.errors import HubRefused, HubUnreachable, PullFailed
@@ -26,6 +28,10 @@ from safelight.settings import DEFAULT_HUB, Settings
 from safelight.weights.lock import Commit, FilePath
 
 TIMEOUT_S = 30
+BUSY = frozenset({429, 500, 502, 503, 504})
+PAUSES_S = (1, 2, 4)
+MAX_PAUSE_S = 30
+"""Whoever shall wait longer is told so."""
 
 _COMMIT: TypeAdapter[str] = TypeAdapter(Commit)
 _PATH: TypeAdapter[str] = TypeAdapter(FilePath)
@@ -79,9 +85,7 @@ class Hub:
     def listing(self, repo: str, revision: str) -> Listing:
         """What a repository holds. Raises HubRefused, HubUnreachable or PullFailed."""
         with plain_refusals(repo, self):
-            info = HfApi(endpoint=self.url, token=self.token or False).model_info(
-                repo, revision=revision, files_metadata=True, timeout=TIMEOUT_S
-            )
+            info = self._info(repo, revision)
         try:
             files = {
                 _PATH.validate_python(file.rfilename): ListedFile(
@@ -95,6 +99,29 @@ class Hub:
             return Listing(repo, _COMMIT.validate_python(info.sha), files)
         except ValidationError:
             raise PullFailed(f"{self.url} answers for {repo} as no hub does; is it one?") from None
+
+    def _info(self, repo: str, revision: str) -> ModelInfo:
+        """Ask, and ask again a few times where the hub is busy: its client does so for files alone."""
+        for wait_s in (*PAUSES_S, None):
+            try:
+                return HfApi(endpoint=self.url, token=self.token or False).model_info(
+                    repo, revision=revision, files_metadata=True, timeout=TIMEOUT_S
+                )
+            except HfHubHTTPError as error:
+                asked_s = _retry_after_s(error.response.headers)
+                if wait_s is None or error.response.status_code not in BUSY or asked_s > MAX_PAUSE_S:
+                    raise
+                sleep(max(wait_s, asked_s))
+        raise AssertionError("the last go returns or raises")
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> int:
+    """How many seconds the hub asks to wait."""
+    limit = parse_ratelimit_headers(headers)
+    if limit and not limit.remaining:
+        return int(limit.reset_in_seconds) + 1
+    asked = headers.get("retry-after", "")
+    return int(asked) if asked.isdecimal() else 0
 
 
 @contextmanager
@@ -142,8 +169,10 @@ def _refused(error: HfHubHTTPError, repo: str, hub: Hub) -> NoReturn:
     if status == 403:
         raise HubRefused(f"The hub refuses {repo} to this token; it needs the right to read it.") from None
     if status == 429:
+        asked_s = _retry_after_s(error.response.headers)
         raise HubUnreachable(
-            "The hub asks to wait: too many requests. What is here stays; pull again in some minutes"
+            "The hub asks to wait: too many requests. What is here stays; pull again "
+            + (f"in {asked_s} seconds" if asked_s else "in some minutes")
             + ("." if hub.token else ", or with a token (SAFELIGHT_HUB_TOKEN), which is allowed more.")
         ) from None
     raise HubUnreachable(f"The hub answered {status} for {repo}; pull again in a while.") from None

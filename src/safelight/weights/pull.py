@@ -15,15 +15,15 @@ from safelight.errors import PullFailed
 from safelight.models.base import Part
 from safelight.texts import readable_size
 from safelight.weights.disk import WeightsDisk
-from safelight.weights.download import Advance, Download, digest, partial_bytes, sha256_of
+from safelight.weights.download import Advance, Download, digest, disk_errors, partial_bytes, sha256_of
 from safelight.weights.listing import Hub, ListedFile, Listing
 from safelight.weights.lock import LockedFile, LockedRepo
+from safelight.weights.offline import BRANCH, found_here, note_branch
 
 AT_ONCE = 4
 """Files that are fetched or checked at the same time."""
 SPARE_BYTES = 10**9
 """What must stay free on the disk."""
-BRANCH = "main"
 
 
 class Watch(Protocol):
@@ -31,6 +31,10 @@ class Watch(Protocol):
 
     def resolved(self, listing: Listing, files: int, size_bytes: int, missing_bytes: int) -> None:
         """A repository's commit and the files that are wanted of it."""
+        ...
+
+    def summed(self, missing_bytes: int, free_bytes: int) -> None:
+        """What has to come of all repositories, each file once, and what the disk has free."""
         ...
 
     def began(self, name: str, size_bytes: int, there_bytes: int, checking: bool) -> Advance:
@@ -81,17 +85,18 @@ class Pull:
                 f"{len(missing)} files are not here, among them {missing[0].name}; pull without --offline, "
                 f"or copy the folder {self._disk.folder} from a machine that has them."
             )
-        self._share_held(missing)
-        self._check_space(missing)
-        hashes = self._all(wanted)
-        self._share_fetched(wanted)
-        return self._held(wanted, hashes)
+        with disk_errors(self._disk.folder):
+            self._share_held(missing)
+            self._check_space(missing)
+            hashes = self._all(wanted)
+            self._share_fetched(wanted)
+            return self._held(wanted, hashes, fresh=not offline and upgrade)
 
     # --- what is wanted ---------------------------------------------------------------------------------
 
     def _wants(self, repo: str, parts: Sequence[Part], upgrade: bool, offline: bool) -> list[_Want]:
-        listing = self._offline_listing(repo) if offline else self._listing(repo, upgrade)
-        files = {path: file for part in parts for path, file in _chosen(part, listing).items()}
+        listing = found_here(self._disk, repo) if offline else self._listing(repo, upgrade)
+        files = {path: file for part in parts for path, file in _chosen(part, listing, offline).items()}
         wants = [_Want(repo, listing.commit, path, file) for path, file in sorted(files.items())]
         lacking = [want for want in wants if not self._disk.blob(repo, want.file.blob).exists()]
         self._watch.resolved(listing, len(wants), _size(wants), _size(lacking))
@@ -100,25 +105,6 @@ class Pull:
     def _listing(self, repo: str, upgrade: bool) -> Listing:
         held = self._disk.lock.repos.get(repo)
         return self._hub.listing(repo, BRANCH if upgrade or held is None else held.commit)
-
-    def _offline_listing(self, repo: str) -> Listing:
-        """What is held of a repository, or what the hub's own client has left of it in this folder."""
-        if held := self._disk.lock.repos.get(repo):
-            files = {path: _listed(file) for path, file in held.files.items()}
-            return Listing(repo, held.commit, files)
-        reference = self._disk.repo_folder(repo) / "refs" / BRANCH
-        if not reference.is_file():
-            raise PullFailed(f"{repo} is not in {self._disk.folder}; pull it without --offline once.")
-        commit = reference.read_text().strip()
-        root = self._disk.snapshot(repo, commit)
-        found = {}
-        for path in root.rglob("*"):
-            if path.is_file():
-                blob = path.resolve().name
-                found[str(path.relative_to(root))] = ListedFile(
-                    path.stat().st_size, blob, blob if len(blob) == 64 else None
-                )
-        return Listing(repo, commit, found)
 
     # --- bringing it here -------------------------------------------------------------------------------
 
@@ -132,7 +118,7 @@ class Pull:
         for want in list(missing):
             twin = known.get(want.file.sha256 or "")
             if twin is not None and twin.exists():
-                _link_bytes(self._disk.blob(want.repo, want.file.blob), twin)
+                self._disk.adopt(twin, self._disk.blob(want.repo, want.file.blob))
                 missing.remove(want)
 
     def _share_fetched(self, wanted: Iterable[_Want]) -> None:
@@ -141,7 +127,7 @@ class Pull:
         for want in wanted:
             blob = self._disk.blob(want.repo, want.file.blob)
             if not blob.exists():
-                _link_bytes(blob, blobs[want.file.blob])
+                self._disk.adopt(blobs[want.file.blob], blob)
 
     def _check_space(self, missing: Iterable[_Want]) -> None:
         needed = sum(
@@ -150,6 +136,7 @@ class Pull:
         )
         folder = next(path for path in (self._disk.folder, *self._disk.folder.parents) if path.exists())
         free = shutil.disk_usage(folder).free
+        self._watch.summed(needed, free)
         if needed and needed + SPARE_BYTES > free:
             raise PullFailed(
                 f"{readable_size(needed)} have to come, and {readable_size(free)} are free on the disk of "
@@ -161,23 +148,25 @@ class Pull:
         """Fetch what is missing and check all of it, large files first. Returns SHA-256 by blob."""
         there = [want for want in wanted if self._disk.blob(want.repo, want.file.blob).exists()]
         largest_first = sorted(_distinct([*wanted, *there]), key=lambda want: -want.file.size_bytes)
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            running = {pool.submit(self._one, want): want for want in largest_first}
-            try:
-                done, _ = wait(running, return_when=FIRST_EXCEPTION)
-                for future in done:
-                    future.result()
-            except BaseException:
-                self._stop.set()
-                pool.shutdown(cancel_futures=True)
-                raise
-            return {want.file.blob: future.result() for future, want in running.items()}
+        pool = ThreadPoolExecutor(AT_ONCE)
+        running = {pool.submit(self._one, want): want for want in largest_first}
+        try:
+            done, _ = wait(running, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+        except BaseException as error:
+            self._stop.set()
+            # A hub that answers no more would hold up for a minute whoever wants to leave.
+            pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
+            raise
+        pool.shutdown()
+        return {want.file.blob: future.result() for future, want in running.items()}
 
     def _one(self, want: _Want) -> str:
         blob, file = self._disk.blob(want.repo, want.file.blob), want.file
         if blob.exists():
-            self._watch.began(want.name, file.size_bytes, 0, checking=True)(file.size_bytes)
-            if blob.stat().st_size == file.size_bytes and digest(blob, file) == file.blob:
+            checked = self._watch.began(want.name, file.size_bytes, 0, checking=True)
+            if blob.stat().st_size == file.size_bytes and digest(blob, file, checked) == file.blob:
                 self._watch.ended(want.name)
                 return file.sha256 or sha256_of(blob)
             blob.unlink()  # what is damaged comes anew
@@ -188,8 +177,11 @@ class Pull:
 
     # --- holding it -------------------------------------------------------------------------------------
 
-    def _held(self, wanted: Sequence[_Want], hashes: Mapping[str, str]) -> WeightsDisk:
+    def _held(self, wanted: Sequence[_Want], hashes: Mapping[str, str], fresh: bool) -> WeightsDisk:
         lock = self._disk.lock
+        for repo, commit in {want.repo: want.commit for want in wanted}.items():
+            if fresh or repo not in lock.repos:
+                note_branch(self._disk, repo, commit)
         for want in wanted:
             link = self._disk.snapshot(want.repo, want.commit) / want.path
             _link(link, self._disk.blob(want.repo, want.file.blob))
@@ -205,14 +197,12 @@ def _distinct(wants: Iterable[_Want]) -> list[_Want]:
     return list({want.file.blob: want for want in wants}.values())
 
 
-def _link_bytes(blob: Path, twin: Path) -> None:
-    blob.parent.mkdir(parents=True, exist_ok=True)
-    os.link(twin.resolve(), blob)
-
-
-def _chosen(part: Part, listing: Listing) -> dict[str, ListedFile]:
+def _chosen(part: Part, listing: Listing, offline: bool) -> dict[str, ListedFile]:
     """The files of a part. Raises PullFailed where the repository has not what it should have."""
     found = {path: file for path, file in listing.files.items() if part.wants(path)}
+    if offline and not found:
+        what = part.file or f"{part.folder}/".lstrip("/") or "the files"
+        raise PullFailed(f"{what} of {listing.repo} is not here; pull without --offline once.")
     if part.file and len(found) != 1:
         there = (
             ", ".join(path for path in listing.files if path.endswith(".safetensors")) or "no .safetensors"
@@ -231,10 +221,6 @@ def _by_repo(parts: Sequence[Part]) -> dict[str, list[Part]]:
     for part in parts:
         found.setdefault(part.repo, []).append(part)
     return found
-
-
-def _listed(file: LockedFile) -> ListedFile:
-    return ListedFile(file.size_bytes, file.blob, file.sha256 if len(file.blob) == 64 else None)
 
 
 def _size(wants: Iterable[_Want]) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from safelight.models.base import Part
 from safelight.weights.disk import WeightsDisk
@@ -49,6 +50,25 @@ def delete_unheld(before: WeightsDisk, after: Lock) -> int:
                 freed += file.size_bytes if blob.exists() and blob.stat().st_nlink == 1 else 0
                 blob.unlink(missing_ok=True)
         _drop_empty_folders(before, repo)
+    return freed
+
+
+def leftovers(disk: WeightsDisk, repo: str) -> list[Path]:
+    """What an interrupted pull has left of a repository: files that no commit names."""
+    root = disk.repo_folder(repo)
+    named = {link.resolve().name for link in (root / "snapshots").rglob("*") if link.is_symlink()}
+    return [path for path in (root / "blobs").glob("*") if path.is_file() and path.name not in named]
+
+
+def delete_leftovers(disk: WeightsDisk, repos: Iterable[str]) -> int:
+    """Delete what interrupted pulls have left of some repositories. Returns the bytes that are free now."""
+    freed = 0
+    for repo in repos:
+        for path in leftovers(disk, repo):
+            found = path.stat()
+            freed += found.st_size if found.st_nlink == 1 else 0
+            path.unlink()
+        _drop_empty_folders(disk, repo)
     return freed
 
 
