@@ -129,6 +129,11 @@ async def test_a_write_goes_on_when_its_caller_is_cancelled(database):
     pytest.fail("the write is gone")
 
 
+async def test_a_study_reads_what_was_written(database):
+    await database.write(rename("a@b"))
+    assert await database.study(lambda connection: connection.scalars(EMAIL).one()) == "a@b"
+
+
 async def test_writes_at_once_all_arrive(database):
     def count(connection):
         address = connection.scalars(EMAIL.with_for_update()).one()
@@ -360,6 +365,27 @@ async def test_too_many_waiting_writes_are_refused(file, other_writer, monkeypat
     outcomes = await asyncio.gather(*writes, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes].count(Unavailable) == 3
     assert len(await numbers(file)) == 5
+
+
+async def test_a_study_holds_up_nobody_but_the_next_study(file):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def count(connection):
+        return connection.exec_driver_sql("SELECT count(*) FROM numbers").scalar_one()
+
+    def study(connection):
+        begun.set()
+        return count(connection), go_on.wait(5), count(connection)
+
+    first, second = (asyncio.create_task(file.study(work)) for work in (study, count))
+    await asyncio.to_thread(begun.wait)
+    await file.write(insert(1))
+    assert await numbers(file) == [1]
+    assert not second.done()
+    go_on.set()
+    _, was_told, after = await first
+    assert was_told
+    assert after == await second == 1
 
 
 async def test_closing_finishes_what_was_asked_for(sqlite_url):

@@ -91,7 +91,7 @@ class Ledger:
 
     async def audit(self) -> list[str]:
         """Prove the books. Returns what is wrong with them, nothing if nothing is."""
-        return await self._database.read(audit)
+        return await self._database.study(audit)
 
 
 _ENTRY = [ledger.c[name] for name in Entry.__dataclass_fields__]

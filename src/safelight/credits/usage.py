@@ -49,7 +49,7 @@ class Usage:
         first = max(first or last - timedelta(days=DAYS - 1), last - timedelta(days=MAX_DAYS - 1))
         within = (jobs.c.created_at >= _midnight(first), jobs.c.created_at < _midnight(last + timedelta(1)))
         query = _LINES.where(jobs.c.account_id == account_id, *within)
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        rows = await self._database.study(lambda connection: connection.execute(query).all())
         return [UsageLine(**row._mapping) for row in rows]
 
 

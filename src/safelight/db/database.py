@@ -1,7 +1,8 @@
 """One database, SQLite or Postgres. Every query is written once, as SQLAlchemy expressions.
 
-`rows` and `change` run prepared statements at the driver's own speed: the queue's way. `read` and `write`
-take any function over a SQLAlchemy connection; it keeps no result open and leaves commit and rollback alone.
+`rows` and `change` run prepared statements at the driver's own speed: the queue's way. `read`, `study` and
+`write` take any function over a SQLAlchemy connection; it keeps no result open and leaves commit and rollback
+alone.
 """
 
 from __future__ import annotations
@@ -56,6 +57,13 @@ class Database(ABC):
     @abstractmethod
     async def read(self, function: Callable[[Connection], T]) -> T:
         """Run queries. Raises as `rows` does."""
+
+    @abstractmethod
+    async def study(self, function: Callable[[Connection], T]) -> T:
+        """Run queries that may take long, where they hold up nobody; each sees one moment.
+
+        Raises as `rows` does.
+        """
 
     @abstractmethod
     async def write(self, function: Callable[[Connection], T]) -> T:

@@ -74,6 +74,10 @@ class PostgresDatabase(Database):
         """See Database.read."""
         return await _translated(self._read(function))
 
+    async def study(self, function: Callable[[sa.Connection], T]) -> T:
+        """See Database.study."""
+        return await self.read(function)
+
     async def write(self, function: Callable[[sa.Connection], T]) -> T:
         """See Database.write."""
         return await self._to_the_end(self._write(function))

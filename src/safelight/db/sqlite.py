@@ -3,7 +3,7 @@
 Writes that are asked for together share one transaction, each in its own savepoint, and one commit; so does
 whatever comes while a commit is on its way to the disk. That work is a thread's, except for a lone write on a
 disk that commits fast: handing it to a thread would take longer than the commit. Reads take some tens of
-microseconds and run where they are called.
+microseconds and run where they are called; what may take long has a thread and a connection of its own.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class SqliteDatabase(Database):
         self._commit_s = float("inf")
         self._batches: SimpleQueue[list[_Write]] = SimpleQueue()
         self._closed = False
+        self._study = asyncio.Lock()  # One at a time: whoever asks for many waits for his own.
         self._thread = Thread(target=self._write_batches, name="sqlite-writer", daemon=True)
         self._thread.start()
 
@@ -84,6 +85,11 @@ class SqliteDatabase(Database):
     async def read(self, function: Callable[[sa.Connection], T]) -> T:
         """See Database.read."""
         return self._translated(partial(function, self._reader))
+
+    async def study(self, function: Callable[[sa.Connection], T]) -> T:
+        """See Database.study."""
+        async with self._study:
+            return await asyncio.to_thread(self._translated, partial(self._apart, function))
 
     async def write(self, function: Callable[[sa.Connection], T]) -> T:
         """See Database.write."""
@@ -100,6 +106,13 @@ class SqliteDatabase(Database):
         for connection in (self._writer, self._reader):
             connection.close()
         self._engine.dispose()
+
+    def _apart(self, function: Callable[[sa.Connection], T]) -> T:
+        connection = _connect(self._engine, WRITE_TIMEOUT_S)
+        try:
+            return function(connection)
+        finally:
+            connection.close()
 
     # --- On the event loop ---
 
