@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 from safelight.accounts.accounts import Accounts
 from safelight.credits.ledger import Balance, Ledger
 from safelight.db.database import Database
+from safelight.db.statements import Statement
 from safelight.db.tables import jobs
 from safelight.jobs import MAX_ATTEMPTS, Job, JobError, JobStatus, Report
 from safelight.queue.store import Lease, Store
@@ -33,6 +34,12 @@ from tests.money import COST, account_with, submit
 REPORT = Report(seed=1, weights="nano", timings={})
 CREDITS = Decimal(1)
 ERROR = JobError("corrupt_image", "The image is damaged or cut off.")
+
+STATES = Statement(
+    sa.select(jobs.c.id, jobs.c.status, jobs.c.attempt, jobs.c.worker_id, jobs.c.finished_at).where(
+        jobs.c.model_id == sa.bindparam("model", type_=sa.Text)
+    )
+)
 
 _examples = count()
 workers = st.sampled_from(["w1", "w2", "w3"])
@@ -201,9 +208,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_database_agrees(self) -> None:
-        columns = (jobs.c.id, jobs.c.status, jobs.c.attempt, jobs.c.worker_id, jobs.c.finished_at)
-        query = sa.select(*columns).where(jobs.c.model_id == self._model_id)
-        rows = self._run(self._database.read(lambda connection: connection.execute(query).all()))
+        rows = self._run(self._database.rows(STATES, {"model": self._model_id}))
         assert {row.id for row in rows} == set(self._expected)
         for row in rows:
             expected = self._expected[row.id]

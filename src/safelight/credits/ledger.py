@@ -13,7 +13,6 @@ sum of its entries in `free`; the database itself keeps the sums and lets none f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -23,6 +22,7 @@ from sqlalchemy import Connection
 
 from safelight.credits.audit import audit
 from safelight.db.database import Database
+from safelight.db.statements import Statement
 from safelight.db.tables import BOOKS, accounts, balances, ledger
 from safelight.errors import InsufficientCredits, NotFound
 from safelight.texts import Text
@@ -63,14 +63,12 @@ class Ledger:
 
     async def balance(self, account_id: str) -> Balance:
         """What an account has."""
-        return (await self.balances([account_id])).get(account_id, Balance())
+        rows = await self._database.rows(_BALANCE, {"account": account_id})
+        return Balance(rows[0].free, rows[0].held) if rows else Balance()
 
-    async def balances(self, account_ids: Sequence[str] | None = None) -> dict[str, Balance]:
-        """What these accounts have, or all; those that never had anything are left out."""
-        query = sa.select(balances)
-        if account_ids is not None:
-            query = query.where(balances.c.account_id.in_(account_ids))
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
+    async def balances(self) -> dict[str, Balance]:
+        """What every account has; those that never had anything are left out."""
+        rows = await self._database.rows(_BALANCES, {})
         return {row.account_id: Balance(row.free, row.held) for row in rows}
 
     async def grant(self, account_id: str, amount: Decimal, note: str = "") -> Entry:
@@ -94,6 +92,12 @@ class Ledger:
         return await self._database.study(audit)
 
 
+_BALANCES = Statement(sa.select(balances))
+_BALANCE = Statement(
+    sa.select(balances.c.free, balances.c.held).where(
+        balances.c.account_id == sa.bindparam("account", type_=sa.Text)
+    )
+)
 _ENTRY = [ledger.c[name] for name in Entry.__dataclass_fields__]
 
 
