@@ -200,3 +200,18 @@ def test_what_is_erased_stays_so_even_against_raw_sql(served):
     client.delete(f"/v1/requests/{request_id}")
     for change in ("erased_at = NULL", "erased_at = created_at", "input = '[1]'"):
         assert is_refused(server, change, request_id), change
+
+
+def test_a_requests_input_can_be_sent_again_as_it_is_told(served):
+    server, client = served
+    model_id = "tongyi-mai/z-image/turbo/controlnet/lora"
+    body = {"prompt": "a tree", "image_url": DATA_URI, "loras": [], "seed": None}
+    request_id = server.submit(client, model_id, **body)
+    address = f"/v1/requests/{request_id}/result"
+    assert "input" not in client.get(address).json()
+    told = client.get(address, params={"include_input": "true"}).json()["input"]
+    assert told["prompt"] == "a tree"
+    assert isinstance(told["seed"], int)
+    assert client.get(told["image_url"]).headers["content-type"] == "image/png"
+    again = server.submit(client, model_id, **told)
+    assert client.get(f"/v1/requests/{again}/result?include_input=true").json()["input"] == told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import subprocess
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, expect
 
 from safelight.jobs import Preview, Progress
 from safelight.web import snippets
-from tests.api_server import NEIGHBOUR_KEY, OWNER_KEY, RunningServer
+from tests.api_server import NEIGHBOUR_ID, NEIGHBOUR_KEY, OWNER_KEY, RunningServer, running_server
 from tests.browser import (
     DESKTOP,
     PHONE,
@@ -41,11 +42,7 @@ def context(browser: Browser, server: RunningServer, request: pytest.FixtureRequ
 @pytest.fixture
 def watched(context: BrowserContext):
     with watched_page(context) as opened:
-        opened.expected = TEMP
         yield opened
-
-
-TEMP = ["/v1/files"]
 
 
 @pytest.fixture
@@ -86,7 +83,7 @@ def test_every_state_is_sound(watched, playground, server, language):
     playground.open(language=language)
     look()
     request_id = playground.run()
-    page.wait_for_selector(".way")
+    expect(page.locator(".way")).to_be_in_viewport(ratio=1)
     look()
     job = server.claim(request_id)
     beat(server, job, 3, PREVIEW)
@@ -278,7 +275,7 @@ def test_what_is_missing_is_said_at_its_field_and_nothing_is_sent(watched, playg
 
 
 def test_what_the_server_refuses_is_said_at_its_field_until_it_changes(watched, playground):
-    watched.expected = [*TEMP, "422"]
+    watched.expected = ["422"]
     page = playground.page
     playground.open()
     page.get_by_role("button", name="Add", exact=True).click()
@@ -378,7 +375,7 @@ def test_a_waiting_request_tells_its_place_and_is_cancelled(playground, server):
 
 
 def test_without_events_the_server_is_asked_instead(watched, playground, server):
-    watched.expected = [*TEMP, "ERR_FAILED"]
+    watched.expected = ["ERR_FAILED"]
     playground.page.route("**/events", lambda route: route.fulfill(status=503))
     watched.expected.append("503")
     playground.open()
@@ -388,7 +385,7 @@ def test_without_events_the_server_is_asked_instead(watched, playground, server)
 
 
 def test_a_lost_connection_loses_nothing(watched, playground, context):
-    watched.expected = [*TEMP, "ERR_INTERNET_DISCONNECTED"]
+    watched.expected = ["ERR_INTERNET_DISCONNECTED"]
     page = playground.page
     playground.open()
     playground.prompt.fill("a yellow boat")
@@ -409,6 +406,10 @@ def test_a_result_is_compared_used_as_input_and_downloaded(playground, server):
     border.focus()
     page.keyboard.press("ArrowLeft")
     expect(border).to_have_attribute("aria-valuetext", "48 % before")
+    before, after = (page.locator(f".compare .{name}").bounding_box() for name in ("before", "after"))
+    assert before == after == pytest.approx(page.locator(".compare").bounding_box())
+    assert after["width"] == pytest.approx(after["height"], abs=1)
+    assert after["height"] == pytest.approx(page.locator(".spot").bounding_box()["height"], abs=1)
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
     assert Image.open(download.value.path()).getpixel((5, 5)) == (255, 0, 0)
@@ -419,7 +420,7 @@ def test_a_result_is_compared_used_as_input_and_downloaded(playground, server):
 
 
 def test_an_expired_result_says_so(watched, playground, server):
-    watched.expected = [*TEMP, "404", "410"]
+    watched.expected = ["404", "410"]
     page = playground.page
     playground.open()
     job = server.claim(playground.run())
@@ -446,11 +447,34 @@ def test_a_visitor_sees_everything_and_is_asked_to_log_in(browser, server):
 
 
 def test_anothers_request_is_not_known_here(watched, playground, server):
-    watched.expected = [*TEMP, "404"]
+    watched.expected = ["404"]
     with server.client(NEIGHBOUR_KEY) as neighbour:
         request_id = server.submit(neighbour)
     playground.page.goto(f"/models/{INPAINTING}#request={request_id}")
     expect(playground.page.locator(".ended")).to_contain_text("not known")
+
+
+def test_the_price_is_told_before_and_a_lack_of_credits_too(browser, tmp_path):
+    with running_server(tmp_path, pricing="default.usd = 0.5") as server:
+        context = browser.new_context(base_url=server.url, **DESKTOP)
+        log_in(context, server.url, NEIGHBOUR_KEY)
+        with watched_page(context) as watched:
+            watched.expected = ["402"]
+            page = watched.page
+            playground = Playground(page)
+            playground.open()
+            expect(page.locator(".price")).to_have_text("Price$0.50")
+            expect(page.locator(".run-bar")).to_contain_text("balance of $0.00 does not cover")
+            page.locator("button.run").click()
+            expect(page.get_by_role("alert").get_by_role("link")).to_have_attribute("href", "/profile")
+            assert axe_violations(page) == []
+            server.do(server.services.ledger.grant(NEIGHBOUR_ID, Decimal(1)))
+            playground.prompt.fill("a red balloon on sand")
+            expect(page.locator(".run-bar")).not_to_contain_text("does not cover")
+            job = server.claim(playground.run())
+            server.finish(job, picture=png("red"))
+            expect(page.locator(".facts-of-result")).to_contain_text("$0.50")
+        context.close()
 
 
 def test_a_result_of_a_model_without_pictures_goes_on_to_one_with(playground, server):

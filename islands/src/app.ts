@@ -71,6 +71,7 @@ export class App {
 
   /** Put a request on the stage. */
   show(job: Job): void {
+    if (this.job.value !== job) this.job.value?.leave();
     batch(() => {
       this.job.value = job;
       this.view.value = "result";
@@ -119,8 +120,7 @@ export class App {
     effect(() => keepDraft(this.page.model.model_id, this.form));
     if (!this.page.account) return;
     await this.history.load();
-    const job = id ? (this.history.find(id) ?? new Job(id, {})) : this.history.running();
-    if (job) this.show(job);
+    if (id) this.show(this.history.find(id) ?? new Job(id));
   }
 
   private async submit(body: JsonObject): Promise<Job> {

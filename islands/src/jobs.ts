@@ -1,5 +1,5 @@
 /** A submitted request and its way through the queue, followed live and found again after a reload. */
-import { batch, signal } from "@preact/signals";
+import { batch, signal, type Signal } from "@preact/signals";
 
 import { call, Offline, Refusal } from "./api";
 import type { JsonObject } from "./json";
@@ -29,6 +29,8 @@ export interface Result {
   loras?: Lora[];
   expanded_prompt?: string;
   cost?: number;
+  /** What was sent, with its defaults; on demand. */
+  input?: JsonObject;
 }
 
 const POLL_MS = 1000;
@@ -43,6 +45,8 @@ export class Job {
   /** What it looks like so far: a small picture as a data URI. */
   readonly preview = signal("");
   readonly result = signal<Result | null>(null);
+  /** What was sent; null: not asked yet. */
+  readonly input: Signal<JsonObject | null>;
   /** The server does not answer now; it is asked again, and works on meanwhile. */
   readonly unreachable = signal(false);
   readonly cancelling = signal(false);
@@ -53,9 +57,23 @@ export class Job {
 
   constructor(
     readonly id: string,
-    readonly input: JsonObject,
+    input: JsonObject | null = null,
     readonly createdAt = new Date().toISOString(),
-  ) {}
+  ) {
+    this.input = signal(input);
+  }
+
+  /** One of the history. */
+  static of(result: Result): Job {
+    const job = new Job(result.request_id, null, result.created_at);
+    job.take(result);
+    return job;
+  }
+
+  /** Whether it is followed: then it needs no asking. */
+  get isFollowed(): boolean {
+    return this.events !== null || this.timer !== undefined;
+  }
 
   get isOver(): boolean {
     return ENDED.includes(this.phase.value) || this.gone.value;
@@ -66,9 +84,13 @@ export class Job {
     return output?.images ?? (output?.image ? [output.image] : []);
   }
 
-  /** Follow it to its end. Safe to call again. */
+  /** Follow it to its end. A page has few connections: only the request on the stage holds one. */
   follow(): void {
-    if (this.events || this.timer || this.result.value) return;
+    if (this.isFollowed) return;
+    if (this.isOver) {
+      if (!this.input.value) void this.poll();
+      return;
+    }
     const events = new EventSource(`/v1/requests/${this.id}/events`);
     this.events = events;
     const on = (name: string, take: (content: never) => void) =>
@@ -110,6 +132,15 @@ export class Job {
     }
   }
 
+  /** Learn what an answer tells. */
+  take(result: Result): void {
+    batch(() => {
+      this.phase.value = result.status;
+      this.input.value ??= result.input ?? null;
+      if (ENDED.includes(result.status)) this.result.value = { ...this.result.value, ...result };
+    });
+  }
+
   private enter(status: string): void {
     if (status === "in_queue") {
       batch(() => {
@@ -140,17 +171,11 @@ export class Job {
 
   private async poll(pause = POLL_MS): Promise<void> {
     try {
-      const result = await call<Result>(`/v1/requests/${this.id}/result?include_cost=true`);
+      const result = await call<Result>(`/v1/requests/${this.id}/result?include_cost=true&include_input=true`);
       this.unreachable.value = false;
-      if (!ENDED.includes(result.status)) {
-        this.phase.value = result.status;
-        return this.pollSoon(POLL_MS);
-      }
-      this.leave();
-      batch(() => {
-        this.result.value = result;
-        this.phase.value = result.status;
-      });
+      this.take(result);
+      if (this.isOver) this.leave();
+      else this.pollSoon(POLL_MS);
     } catch (error) {
       if (error instanceof Refusal && error.status === 404) {
         this.leave();

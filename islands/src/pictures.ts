@@ -1,7 +1,6 @@
 /** Pictures on their way into a request: chosen, pasted, dropped, named by an address, or a result used again. */
-import { call, local, Refusal } from "./api";
+import { call, local } from "./api";
 import { broken } from "./checks";
-import { asDataUri } from "./draft";
 import { say } from "./page";
 import type { Validation } from "./schema";
 
@@ -48,12 +47,7 @@ export async function fromAddress(address: string): Promise<Picture> {
 
 /** Put a file on the server. Raises Refusal and Offline. */
 export async function upload(file: Blob): Promise<string> {
-  try {
-    return (await call<{ url: string }>("/v1/files", { blob: file })).url;
-  } catch (error) {
-    if (error instanceof Refusal && error.status === 404) return asDataUri(file);
-    throw error;
-  }
+  return (await call<{ url: string }>("/v1/files", { blob: file })).url;
 }
 
 /** Let go of a picture that no field holds any more. */

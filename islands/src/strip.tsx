@@ -17,6 +17,13 @@ export function Strip({ app }: { app: App }) {
             <Frame job={job} isShown={app.job.value === job && app.view.value === "result"} show={() => app.show(job)} />
           </li>
         ))}
+        {app.history.older.value && (
+          <li>
+            <button type="button" class="frame" onClick={() => void app.history.loadOlder()}>
+              {say("older")}
+            </button>
+          </li>
+        )}
       </ul>
     </section>
   );
@@ -25,14 +32,14 @@ export function Strip({ app }: { app: App }) {
 function Frame({ job, isShown, show }: { job: Job; isShown: boolean; show: () => void }) {
   const [image] = job.images;
   const phase = job.gone.value ? "gone" : job.phase.value;
-  const prompt = typeof job.input.prompt === "string" ? job.input.prompt : "";
+  const prompt = typeof job.input.value?.prompt === "string" ? job.input.value.prompt : "";
   const when = new Date(job.createdAt).toLocaleString(page().language, { dateStyle: "short", timeStyle: "short" });
   const label = [say(`phase_${phase}`), when, prompt.slice(0, 120)].filter(Boolean).join(" · ");
   return (
     <button type="button" class={`frame ${phase}`} aria-pressed={isShown} aria-label={label} title={label} onClick={show}>
       {image ? (
         <img src={local(image)} alt="" loading="lazy" />
-      ) : job.preview.value ? (
+      ) : job.preview.value && !job.isOver ? (
         <img src={job.preview.value} alt="" />
       ) : phase === "failed" || phase === "gone" ? (
         <Icon name="close" />

@@ -145,7 +145,7 @@ function RunBar({ app }: { app: App }) {
         {quote && (
           <p class="price">
             <span class="small">{quote.at_most ? say("price_at_most") : say("price")}</span>
-            <strong>{usd(quote.cost)}</strong>
+            <strong>{quote.cost ? usd(quote.cost) : say("free")}</strong>
             {page.account?.unmetered && quote.cost > 0 && <span class="small">{say("not_charged_here")}</span>}
           </p>
         )}

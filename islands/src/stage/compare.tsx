@@ -16,11 +16,22 @@ interface Props {
 export function Compare({ before, after, alt, onGone }: Props) {
   const at = useSignal(50);
   const isBroken = useSignal(false);
+  /** Width over height of what came out; 0: it has not come yet. */
+  const ratio = useSignal(0);
   const canCompare = before && !isBroken.value;
   return (
     <Spot>
-      <div class="compare" style={{ "--at": `${at.value}%` }}>
-        <img class="after" src={after} alt={alt} translate={false} onError={onGone} />
+      <div class="compare" hidden={!ratio.value} style={{ "--at": `${at.value}%`, "--ratio": ratio.value }}>
+        <img
+          class="after"
+          src={after}
+          alt={alt}
+          translate={false}
+          onLoad={({ currentTarget: { naturalWidth, naturalHeight } }) => {
+            ratio.value = naturalWidth / naturalHeight;
+          }}
+          onError={onGone}
+        />
         {canCompare && (
           <>
             <img

@@ -9,7 +9,7 @@ export function Ended({ app, job }: { app: App; job: Job }) {
   const error = job.result.value?.error;
   const isFailed = job.phase.value === "failed";
   const title = job.gone.value ? say("gone") : isFailed ? say("failed") : say("cancelled");
-  const hasInput = Object.keys(job.input).length > 0;
+  const input = job.input.value;
   return (
     <Spot kind={isFailed ? "ended bad" : "ended"}>
       <Icon name={isFailed || job.gone.value ? "close" : "stop"} />
@@ -20,9 +20,9 @@ export function Ended({ app, job }: { app: App; job: Job }) {
           <code translate={false}>{error.code}</code> · {say("not_charged")}
         </p>
       )}
-      {hasInput && (
+      {input && (
         <p class="actions">
-          <button type="button" onClick={() => void app.recall(job.input)}>
+          <button type="button" onClick={() => void app.recall(input)}>
             <Icon name="recall" />
             {say("recall")}
           </button>

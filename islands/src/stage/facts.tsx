@@ -85,7 +85,8 @@ function Fact({ name, children }: { name: string; children: ComponentChildren })
 }
 
 function weightsName({ backend, weights = "" }: Result): string {
-  return backend ?? page().texts[`weights_${weights}`] ?? weights;
+  const name = backend ?? weights;
+  return page().texts[`weights_${name}`] ?? name;
 }
 
 function LoraFacts({ lora }: { lora: Record<string, unknown> }) {

@@ -9,6 +9,7 @@ import type { Job } from "../jobs";
 import { say } from "../page";
 import { Compare } from "./compare";
 import { Facts } from "./facts";
+import { pictureIn } from "./picture-in";
 import { Spot } from "./spot";
 
 export function Outcome({ app, job }: { app: App; job: Job }) {
@@ -19,19 +20,22 @@ export function Outcome({ app, job }: { app: App; job: Job }) {
   const addresses = job.images;
   const address = addresses[chosen.value] ?? "";
   const shown = local(address);
-  const before = form.picture ? addressIn(job.input[form.picture.name]) : "";
-  const prompt = typeof job.input.prompt === "string" ? job.input.prompt : "";
+  const input = job.input.value;
+  const before = pictureIn(form, input);
+  const prompt = typeof input?.prompt === "string" ? input.prompt : "";
   if (isGone.value) {
     return (
       <Spot kind="ended">
         <p class="nothing-title">{say("expired")}</p>
         <p>{say("expired_hint")}</p>
-        <p class="actions">
-          <button type="button" onClick={() => void app.recall(job.input)}>
-            <Icon name="recall" />
-            {say("recall")}
-          </button>
-        </p>
+        {input && (
+          <p class="actions">
+            <button type="button" onClick={() => void app.recall(input)}>
+              <Icon name="recall" />
+              {say("recall")}
+            </button>
+          </p>
+        )}
       </Spot>
     );
   }
@@ -83,31 +87,29 @@ export function Outcome({ app, job }: { app: App; job: Job }) {
             </a>
           ))
         )}
-        <button type="button" onClick={() => void app.recall(job.input)}>
-          <Icon name="recall" />
-          {say("recall")}
-        </button>
-        <button
-          type="button"
-          aria-expanded={isCode.value}
-          onClick={() => {
-            isCode.value = !isCode.value;
-          }}
-        >
-          <Icon name="code" />
-          {say("show_code")}
-        </button>
+        {input && (
+          <button type="button" onClick={() => void app.recall(input)}>
+            <Icon name="recall" />
+            {say("recall")}
+          </button>
+        )}
+        {input && (
+          <button
+            type="button"
+            aria-expanded={isCode.value}
+            onClick={() => {
+              isCode.value = !isCode.value;
+            }}
+          >
+            <Icon name="code" />
+            {say("show_code")}
+          </button>
+        )}
       </div>
-      {isCode.value && <Code page={page} body={job.input} />}
+      {isCode.value && input && <Code page={page} body={input} />}
       {job.result.value && <Facts app={app} result={job.result.value} />}
     </div>
   );
-}
-
-/** The first picture that went in, where this page can show it. */
-function addressIn(value: unknown): string {
-  const [first] = Array.isArray(value) ? value : [value];
-  return typeof first === "string" ? (first.startsWith("data:") ? first : local(first)) : "";
 }
 
 /** `z-image-turbo-inpainting-lora-3f2a.png` */

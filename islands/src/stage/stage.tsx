@@ -1,4 +1,6 @@
 /** The middle of the page: the picture, and what becomes of it. */
+import { useEffect, useRef } from "preact/hooks";
+
 import type { App } from "../app";
 import { Easel } from "../mask/easel";
 import { Toolbar } from "../mask/toolbar";
@@ -6,13 +8,20 @@ import { say } from "../page";
 import { picturesOf } from "../values";
 import { Ended } from "./ended";
 import { Outcome } from "./outcome";
+import { pictureIn } from "./picture-in";
 import { Spot } from "./spot";
 import { Waiting } from "./waiting";
 
 export function Stage({ app }: { app: App }) {
-  const isResult = app.view.value === "result" && app.job.value;
+  const element = useRef<HTMLElement>(null);
+  const job = app.job.value;
+  const isResult = app.view.value === "result" && job;
+  useEffect(() => {
+    // On a phone it lies above the form, out of sight.
+    if (job) element.current?.scrollIntoView({ block: "nearest" });
+  }, [job]);
   return (
-    <section class="stage" aria-label={say("stage")}>
+    <section class="stage" ref={element} aria-label={say("stage")}>
       <Views app={app} />
       {isResult ? <Run app={app} /> : <Subject app={app} />}
       <Announcer app={app} />
@@ -97,7 +106,7 @@ function Run({ app }: { app: App }) {
   if (!job) return null;
   if (job.phase.value === "succeeded" && job.result.value) return <Outcome key={job.id} app={app} job={job} />;
   if (job.isOver) return <Ended app={app} job={job} />;
-  return <Waiting key={job.id} job={job} />;
+  return <Waiting key={job.id} job={job} before={pictureIn(app.form, job.input.value)} />;
 }
 
 /** What happens, for those who hear the page. */

@@ -6,7 +6,13 @@ import type { Job } from "../jobs";
 import { say } from "../page";
 import { Spot } from "./spot";
 
-export function Waiting({ job }: { job: Job }) {
+interface Props {
+  job: Job;
+  /** The picture that goes in, while nothing else can be seen. */
+  before: string;
+}
+
+export function Waiting({ job, before }: Props) {
   const progress = job.progress.value;
   const problem = useSignal("");
   const cancel = () => {
@@ -21,7 +27,10 @@ export function Waiting({ job }: { job: Job }) {
         {job.preview.value ? (
           <img class="preview" src={job.preview.value} alt={say("preview")} />
         ) : (
-          <div class="breathing" aria-hidden="true" />
+          <>
+            {before && <img class="faint" src={before} alt="" />}
+            <div class="breathing" aria-hidden="true" />
+          </>
         )}
       </Spot>
       <div class="way">

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from safelight.api.answers import json_answer
 from safelight.api.documentation import documented, in_path, in_query
 from safelight.api.parameters import flag
+from safelight.api.recall import input_of
 from safelight.api.services import account, base_url, services
 from safelight.api.shapes import Cancellation, RequestStatus, Result
 from safelight.api.wire import cancellation, result_of, status_of
@@ -35,15 +36,24 @@ async def status(request: Request) -> Response:
 
 @router.get(
     "/v1/requests/{request_id}/result",
-    **documented(Result, "requests", _REQUEST_ID, in_query("include_cost", "boolean")),
+    **documented(
+        Result,
+        "requests",
+        _REQUEST_ID,
+        in_query("include_cost", "boolean"),
+        in_query("include_input", "boolean"),
+    ),
 )
 async def result(request: Request) -> Response:
     """Give the output of a request, why it failed, or how far it is."""
-    include_cost = flag(request, "include_cost")
+    include_cost, include_input = flag(request, "include_cost"), flag(request, "include_input")
     job = await services(request).store.get(request_id_of(request), account(request).id)
     if job is None:
         raise NotFound(UNKNOWN)
-    return json_answer(result_of(job, base_url(request), include_cost=include_cost))
+    answer = result_of(job, base_url(request), include_cost=include_cost)
+    if include_input:
+        answer["input"] = await input_of(request, job)
+    return json_answer(answer)
 
 
 @router.post(

@@ -72,6 +72,7 @@ class Result(TypedDict):
     loras: NotRequired[list[UsedLora]]
     expanded_prompt: NotRequired[str]
     backend: NotRequired[Literal["local", "upstream"]]
+    input: NotRequired[dict[str, Any]]
 
 
 class Cancellation(TypedDict):

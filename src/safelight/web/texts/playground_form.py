@@ -39,6 +39,7 @@ FORM = {
     "sending": Text("Sending …", "보내는 중…"),
     "price": Text("Price", "가격"),
     "price_at_most": Text("Price, at most", "최대 가격"),
+    "free": Text("Free", "무료"),
     "not_charged_here": Text("not charged on your own machine", "내 컴퓨터에서는 청구되지 않음"),
     "not_enough": Text("Your balance of {balance} does not cover this.", "잔액({balance})이 부족합니다."),
     "to_profile": Text("See your credits", "크레딧 보기"),
