@@ -65,8 +65,6 @@ def _open(visitor: Visitor, model: str = INPAINTING) -> None:
 
 
 def _run(visitor: Visitor) -> None:
-    """A few steps are enough to see how it looks."""
-    visitor.page.locator('[data-field="num_inference_steps"] input[type="number"]').fill("8")
     visitor.page.locator("button.run").click()
 
 
@@ -108,7 +106,7 @@ def _failed(visitor: Visitor) -> None:
         sent["mask_image_url"] = body(examples_of(CONTROLNET)[0])["image_url"]  # of another shape
         language = {"accept-language": visitor.view.language.value}
         answer = api.post(f"/v1/models/{INPAINTING}", json=sent, headers=language).json()
-    visitor.go(f"{PLAYGROUND}#{answer['request_id']}")
+    visitor.go(f"{PLAYGROUND}#request={answer['request_id']}")
     visitor.page.wait_for_selector(".ended.bad")
 
 

@@ -22,6 +22,7 @@ async def catalogue(request: Request) -> Response:
         catalogue_entry(model, price_of(model), visit.language, known.weights_of(model), include_schema=False)
         for model in matching(known, search, category)
     ]
+    cards.sort(key=lambda card: not card["ready"])  # what can be tried now comes first
     categories = sorted({name for model in known.all() for name in model.categories})
     return render(
         visit, "catalogue.html", cards=cards, categories=categories, search=search, category=category
