@@ -35,7 +35,7 @@ check: setup ## Lint, types, import contracts, and whether the islands are built
 	islands/check.sh
 
 test: setup ## Run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 proofs: setup ## Run the proofs of what must never happen, at length (an hour)
 	PROOFS=1 $(BIN)/python -m pytest -m proof

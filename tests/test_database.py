@@ -52,8 +52,8 @@ def test_the_newest_migration_is_the_one_a_start_asks_for():
     assert folder.get_current_head() == REVISION
 
 
-async def test_several_may_open_a_new_database_at_once(database_url):
-    opened = await asyncio.gather(*(Database.open(database_url) for _ in range(4)))
+async def test_several_may_open_a_new_database_at_once(new_database_url):
+    opened = await asyncio.gather(*(Database.open(new_database_url) for _ in range(4)))
     for database in opened:
         assert await database.read(migrations.current) == REVISION
         await database.close()
@@ -71,7 +71,7 @@ def run_script(script: str, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_current_database_opens_without_alembic(database_url):
+def test_a_current_database_opens_without_alembic(new_database_url):
     script = """
 import asyncio, sys
 from safelight.db.database import Database
@@ -80,8 +80,8 @@ async def main():
 asyncio.run(main())
 print("alembic" in sys.modules)
 """
-    assert run_script(script, database_url) == "True"
-    assert run_script(script, database_url) == "False"
+    assert run_script(script, new_database_url) == "True"
+    assert run_script(script, new_database_url) == "False"
 
 
 async def test_a_write_is_read_back(database):
