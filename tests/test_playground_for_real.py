@@ -1,4 +1,4 @@
-"""From the catalogue to a result drawn by the nano weights, a shell and a bill, as somebody does it at first."""
+"""From the catalogue to a picture drawn by the nano weights, a shell and a bill, as one does it at first."""
 
 from __future__ import annotations
 
@@ -106,16 +106,16 @@ def _run(playground: Playground) -> None:
     playground.run()
     page.wait_for_selector(".compare", timeout=DRAWN_MS)
     shown = page.evaluate("window.shown")
-    assert any(step.isdecimal() and 0 < int(step) <= STEPS for step in shown["steps"]), shown
-    assert shown["previews"] and all(
-        one.startswith("data:image/jpeg;base64,") for one in shown["previews"]
-    ), shown
+    assert any(step.isdecimal() and 0 < int(step) <= STEPS for step in shown["steps"]), shown["steps"]
+    assert shown["previews"]
+    assert all(one.startswith("data:image/jpeg;base64,") for one in shown["previews"])
 
 
 _KEEP_WHAT_IS_SHOWN = """() => {
   window.shown = { steps: [], previews: [] };
   new MutationObserver(() => {
-    const [bar, preview] = ["progress", "img.preview"].map((one) => document.querySelector(`.waiting ${one}`));
+    const bar = document.querySelector(".way progress");
+    const preview = document.querySelector("img.preview");
     if (bar) window.shown.steps.push(bar.getAttribute("value") ?? "");
     if (preview) window.shown.previews.push(preview.getAttribute("src"));
   }).observe(document.body, { subtree: true, childList: true, attributes: true });
