@@ -320,6 +320,11 @@ class Hungry(OvisImage):
     id = "test/hungry"
     limit = {limit}
 
+    def load(self, context):
+        if context.plan.staying_bytes > {load_limit}:
+            raise RuntimeError("CUDA error: out of memory")
+        return super().load(context)
+
     def generate(self, pipeline, request, run):
         parts = pipeline.text_encoder, pipeline.transformer
         held = sum(p.numel() for part in parts for p in part.parameters())
@@ -334,10 +339,10 @@ async def hungry(disk, tmp_path):
     """A child whose device holds so many numbers of a model while it draws, and no more."""
     children = []
 
-    async def start(limit):
+    async def start(limit, load_limit=10**12):
         models = tmp_path / "models"
         models.mkdir()
-        (models / "hungry.py").write_text(HUNGRY.format(limit=limit))
+        (models / "hungry.py").write_text(HUNGRY.format(limit=limit, load_limit=load_limit))
         real = RealWeights(
             ["test/hungry"], str(disk.folder), str(disk.folder.parent / "weights.lock"), "bf16"
         )
@@ -365,6 +370,12 @@ async def test_a_device_that_runs_out_of_memory_draws_with_less_of_the_model_on_
     again = await ask(child, tmp_path)
     assert not [note for note in again.notes if "at first" in note]
     assert child.pid == pid
+
+
+async def test_a_device_that_is_too_small_to_load_a_model_gets_less_of_it(hungry, tmp_path):
+    child = await hungry(limit=10**12, load_limit=2_000_000)
+    done = await ask(child, tmp_path)
+    assert done.notes[-1].startswith("The device ran out of memory at first")
 
 
 async def test_when_that_does_not_help_it_names_the_size_that_would_fit(hungry, tmp_path):

@@ -4,9 +4,11 @@ import os
 
 import pytest
 
-from safelight.devices import gpus
+from safelight import devices
+from safelight.devices import gpus, main_memory_bytes
 from safelight.doctor import Verdict, _model
 from safelight.models.ovis_image import OvisImage
+from safelight.models.wan_image_to_image import WanImageToImage
 from safelight.models.z_image_controlnet import ZImageControlNet
 from safelight.settings import Settings
 from safelight.weights.choice import Machine, open_catalogue, plan_for
@@ -19,15 +21,16 @@ COMMIT = "c0ffee" + "0" * 34
 
 @pytest.fixture
 def card(tmp_path, monkeypatch):
-    """Gives the machine GPUs: (name, free MiB, total MiB) each."""
+    """Gives the machine GPUs, (name, free MiB, total MiB) each, and so much main memory."""
 
-    def give(*cards):
+    def give(*cards, main_gb=64):
         rows = [f"{n}, GPU-{n}ab, {name}, {free}, {total}" for n, (name, free, total) in enumerate(cards)]
         tool = tmp_path / "bin" / "nvidia-smi"
         tool.parent.mkdir(exist_ok=True)
         tool.write_text("#!/bin/sh\ncat <<'END'\n" + "\n".join(rows) + "\nEND\n")
         tool.chmod(0o755)
         monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+        monkeypatch.setattr("safelight.weights.choice.main_memory_bytes", lambda: main_gb * 10**9)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     return give
@@ -83,6 +86,30 @@ def test_auto_takes_nano_where_the_card_is_too_small_or_absent(settings, card):
     assert chosen(settings(device="cpu"), ZImageControlNet) == "nano"
 
 
+def test_what_is_streamed_needs_main_memory(settings, card):
+    install(settings(), ZImageControlNet)
+    card(("Card 16", 15_800, 16_384), main_gb=16)
+    assert chosen(settings(), ZImageControlNet) == "nano"
+    found = _model(ZImageControlNet(), "real", Machine.of(settings()), settings())
+    assert found.verdict is Verdict.BAD
+    assert "16.0 GB of main memory would be taken, and a worker may take 12.0 GB here" in found.message
+    assert chosen(settings(precision="fp8"), ZImageControlNet) == "real"
+    card(("Card 16", 15_800, 16_384), main_gb=32)
+    assert chosen(settings(), ZImageControlNet) == "real"
+    assert chosen(settings(workers=2), ZImageControlNet) == "nano"
+    card(("Card 80", 80_000, 81_920), main_gb=16)
+    assert chosen(settings(), ZImageControlNet) == "real"
+
+
+def test_a_containers_memory_is_what_there_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "_CONTAINER_LIMIT", tmp_path / "memory.max")
+    whole = main_memory_bytes()
+    (tmp_path / "memory.max").write_text("max\n")
+    assert main_memory_bytes() == whole > 10**9
+    (tmp_path / "memory.max").write_text("1000000\n")
+    assert main_memory_bytes() == 1_000_000
+
+
 def test_real_is_meant_whatever_the_machine_is(settings):
     assert chosen(settings(weights="real"), ZImageControlNet) is None
     install(settings(), ZImageControlNet)
@@ -128,10 +155,23 @@ def test_doctor_tells_the_plan_and_its_cost_in_plain_words(settings, card):
 def test_doctor_says_which_command_brings_what_would_fit(settings, card):
     card(("Card 24", 24_000, 24_576))
     found = _model(OvisImage(), None, Machine.of(settings(weights="real")), settings(weights="real"))
-    assert (found.verdict, "safelight models pull aidc-ai/ovis-image" in found.message) == (Verdict.BAD, True)
+    assert found.verdict is Verdict.BAD
+    assert found.message.startswith("its real weights are not here; the real ones would fit")
+    assert found.message.endswith("safelight models pull aidc-ai/ovis-image")
+    without = _model(OvisImage(), None, Machine.of(settings()), settings())
+    assert (without.verdict, without.message[:10]) == (Verdict.NOTE, "not ready:")
+    assert "the real ones would fit" in without.message
+    assert without.message.endswith("safelight models pull aidc-ai/ovis-image")
     nano = _model(ZImageControlNet(), "nano", Machine.of(settings()), settings())
     assert "the real ones would fit (weights in bf16: transformer 12.3 GB" in nano.message
     assert nano.message.endswith("safelight models pull tongyi-mai/z-image/turbo/controlnet/lora")
+
+
+def test_doctor_says_who_draws_where_the_vendor_does(settings):
+    asked = settings(wan_api_key="k" * 20)
+    model = WanImageToImage()
+    found = _model(model, open_catalogue(asked).weights_of(model), Machine.of(asked), asked)
+    assert (found.verdict, "with your key" in found.message) == (Verdict.GOOD, True)
 
 
 def test_published_sizes_plan_as_the_files_do(settings, card):

@@ -12,6 +12,7 @@ from pathlib import Path
 from safelight.settings import Settings
 
 _DRIVER = Path("/proc/driver/nvidia/gpus")
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def devices(settings: Settings) -> list[dict[str, str]]:
@@ -62,6 +63,13 @@ def _wanted(settings: Settings) -> list[str] | None:
         return names
     at = int(number.group(1))
     return [str(at)] if names is None else names[at : at + 1]
+
+
+def main_memory_bytes() -> int:
+    """The main memory of this machine, or of the container that this process is in."""
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = _CONTAINER_LIMIT.read_text().strip() if _CONTAINER_LIMIT.is_file() else ""
+    return min(whole, int(limit)) if limit.isdecimal() else whole
 
 
 def device_label(settings: Settings) -> str:

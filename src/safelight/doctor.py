@@ -22,6 +22,7 @@ from safelight.models import REAL
 from safelight.models.base import Model
 from safelight.settings import Settings, WeightsChoice
 from safelight.weights.choice import Machine, is_pulled, open_catalogue, plan_for
+from safelight.weights.memory_plan import MemoryPlan
 from safelight.weights.plan_words import in_words
 
 LOW_DISK_BYTES = 2 * 10**9
@@ -131,14 +132,20 @@ def _models(settings: Settings) -> Iterator[Finding]:
 def _model(model: Model, weights: str | None, machine: Machine, settings: Settings) -> Finding:
     if not model.has_engine():
         return Finding(Verdict.NOTE, model.id, "listed; this version cannot run it yet")
+    if weights is not None and weights == model.upstream:
+        return Finding(Verdict.GOOD, model.id, f"ready, drawn by {weights} with your key")
     if weights == REAL:
         return _with_real_weights(model, machine, settings)
     if weights is None and settings.weights is WeightsChoice.REAL:
-        message = f"its real weights are not here; bring them: safelight models pull {model.id}"
-        return Finding(Verdict.BAD, model.id, message)
+        bring = f"bring them: safelight models pull {model.id}"
+        why = _why_not_real(model, machine, settings) if machine.gpu else bring
+        return Finding(Verdict.BAD, model.id, f"its real weights are not here; {why}")
     found = _with_nano_weights(model)
-    if found.verdict is not Verdict.GOOD or not model.weights.real or machine.gpu is None:
+    if not model.weights.real:
         return found
+    if machine.gpu is None:
+        more = "" if found.verdict is Verdict.GOOD else "; its real weights need a GPU"
+        return replace(found, message=found.message + more)
     return replace(found, message=f"{found.message}; {_why_not_real(model, machine, settings)}")
 
 
@@ -146,20 +153,31 @@ def _with_real_weights(model: Model, machine: Machine, settings: Settings) -> Fi
     if machine.gpu is None:
         return Finding(Verdict.NOTE, model.id, "ready, real weights on a CPU: minutes for every step")
     plan = plan_for(model, machine, settings)
-    if plan is None:
-        return Finding(Verdict.BAD, model.id, f"its real weights do not fit; {_free(machine.gpu)}")
+    if plan is None or not machine.can_follow(plan):
+        return Finding(Verdict.BAD, model.id, _does_not_fit(plan, machine))
     return Finding(Verdict.GOOD, model.id, f"ready, real weights; {_free(machine.gpu)}; {in_words(plan)}")
 
 
 def _why_not_real(model: Model, machine: Machine, settings: Settings) -> str:
     """What stands between a machine with a GPU and the real weights."""
-    assert machine.gpu is not None  # noqa: S101 - it was asked before
     plan = plan_for(model, machine, settings)
-    if plan is None:
-        return f"its real weights do not fit; {_free(machine.gpu)}"
+    if plan is None or not machine.can_follow(plan):
+        return _does_not_fit(plan, machine)
     if is_pulled(model, machine.disk):
         return "its real weights are here, and SAFELIGHT_WEIGHTS=nano leaves them"
     return f"the real ones would fit ({in_words(plan)}): safelight models pull {model.id}"
+
+
+def _does_not_fit(plan: MemoryPlan | None, machine: Machine) -> str:
+    """Which of the two memories is too small."""
+    assert machine.gpu is not None  # noqa: S101 - it was asked before
+    refused = f"its real weights do not fit; {_free(machine.gpu)}"
+    if plan is None:
+        return refused
+    return (
+        f"{refused}, so {plan.streamed_bytes / 1e9:.1f} GB of main memory would be taken, and a worker may "
+        f"take {machine.streaming_bytes / 1e9:.1f} GB here; SAFELIGHT_PRECISION=fp8 takes less"
+    )
 
 
 def _free(gpu: Gpu) -> str:
@@ -170,8 +188,8 @@ def _with_nano_weights(model: Model) -> Finding:
     if not model.weights.nano:
         return Finding(Verdict.GOOD, model.id, "ready, needs no weights")
     if missing := model.weights.missing_nano():
-        message = f"this installation lacks its nano weights ({', '.join(missing)}); install Safelight again"
-        return Finding(Verdict.BAD, model.id, message)
+        message = f"not ready: its nano weights are not installed ({', '.join(missing)})"
+        return Finding(Verdict.NOTE, model.id, message)
     return Finding(Verdict.GOOD, model.id, "ready, nano weights")
 
 

@@ -84,7 +84,7 @@ class Residency:
         self._shelf: Shelf = {}
         self._parking = ParkingLot()
         self._residents: dict[str, _Resident] = {}
-        self._leaner: dict[str, MemoryPlan] = {}
+        self._plans: dict[str, MemoryPlan] = {}
         self._age = 0.0
 
     @property
@@ -105,6 +105,8 @@ class Residency:
         if model.id not in self._residents:
             source = self._source(model)
             plan = self._plan(model, source)
+            if plan:
+                self._plans[model.id] = plan  # loading alone may be too much: a leaner one is then found
             self._make_room(source, source.parts(model), plan)
             self._residents[model.id] = self._load(model, source, plan)
         resident = self._residents[model.id] = self._residents.pop(model.id)  # of equals the first leaves
@@ -118,10 +120,10 @@ class Residency:
         """
         before = self.loaded_bytes
         resident = self._residents.get(model.id)
-        plan = resident.loader.plan if resident else self._leaner.get(model.id)
+        plan = resident.loader.plan if resident else self._plans.get(model.id)
         found = leaner(plan) if plan else None
         if found:
-            self._leaner[model.id] = found
+            self._plans[model.id] = found
         for other in [name for name in self._residents if name != model.id]:
             del self._residents[other]
         if resident and found:
@@ -132,7 +134,7 @@ class Residency:
     def fitting_pixels(self, model: Model) -> int | None:
         """How large a picture would fit with as little on the device as possible; None: unknown."""
         resident = self._residents.get(model.id)
-        plan = resident.loader.plan if resident else self._leaner.get(model.id)
+        plan = resident.loader.plan if resident else self._plans.get(model.id)
         return fitting_pixels(plan) if plan else None
 
     # --- coming -------------------------------------------------------------------------------------------
@@ -146,8 +148,8 @@ class Residency:
         """How real weights share the device; None for nano weights, which need no plan."""
         if self._real is None or source is self._nano:
             return None
-        if model.id in self._leaner:
-            return self._leaner[model.id]
+        if model.id in self._plans:
+            return self._plans[model.id]
         on_cpu, precision = choose_device(self._device) == "cpu", self._real.precision
         sizes = [
             size_on_disk(name, source.path(part), item_bytes(name, precision, on_cpu=on_cpu))

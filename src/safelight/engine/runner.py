@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +28,11 @@ from safelight.engine.protocol import (
     pixels_path,
 )
 from safelight.engine.residency import RealModels, Residency
+from safelight.engine.trouble import is_device_broken, is_out_of_memory, known_trouble, out_of_memory
 from safelight.engine.weights import Loader
-from safelight.errors import InternalError, OutOfMemory, SafelightError, StorageFull
+from safelight.errors import SafelightError
 from safelight.images import codec
-from safelight.inputs import HOLES_SCHEME, PIXELS, ImageReference, image_fields
+from safelight.inputs import HOLES_SCHEME, ImageReference, image_fields
 from safelight.models import load_catalogue
 from safelight.models.base import Model, Run
 from safelight.settings import Precision
@@ -89,10 +88,10 @@ class Runner:
             return _failed(error)
         except Exception as error:
             traceback.print_exc()
-            if _device_is_broken(error):
+            if is_device_broken(error):
                 # Everything after it would fail too: a new process costs less.
                 sys.exit(1)
-            return _failed(_known_trouble(error))
+            return _failed(known_trouble(error))
 
     def _generate(self, request: Generate) -> Done:
         model = self._catalogue.get(request.model_id)
@@ -108,16 +107,16 @@ class Runner:
         try:
             return self._drawn(job)
         except Exception as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         # Out of the block above: what the error's traceback holds would stay on the device.
         if self._residency.make_leaner(model):
             try:
                 return self._drawn(job, leaner=True)
             except Exception as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
-        raise OutOfMemory(self._what_would_fit(job))
+        raise out_of_memory(model, model.output_size(asked), self._residency.fitting_pixels(model))
 
     def _drawn(self, job: _Job, *, leaner: bool = False) -> Done:
         """One go at a job. Raises whatever the model does."""
@@ -142,18 +141,6 @@ class Runner:
             loras=run.report.loras,
             expanded_prompt=run.report.expanded_prompt,
         )
-
-    def _what_would_fit(self, job: _Job) -> str:
-        """Say which of the model's sizes would fit, as far as that can be told."""
-        asked = job.model.output_size(job.asked)
-        named = "The device ran out of memory" + (" at {}×{} pixels".format(*asked) if asked else "")
-        room = self._residency.fitting_pixels(job.model)
-        if room is None or asked is None:
-            return f"{named}; ask for a smaller image."
-        fitting = [size for size in PIXELS.values() if prod(size) <= room and prod(size) < prod(asked)]
-        if not fitting:
-            return f"{named}, and no smaller size would fit beside this model's weights."
-        return "{}; {}×{} would fit.".format(named, *max(fitting, key=prod))
 
     def _run(
         self,
@@ -222,23 +209,6 @@ def _real_models(setup: Setup) -> RealModels | None:
     return RealModels(frozenset(setup.real.model_ids), disk, Precision(setup.real.precision))
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-
-
 def _failed(error: SafelightError) -> Failed:
     text = error.text
     return Failed(error.code, text.en[:MAX_NOTE_CHARACTERS], text.ko[:MAX_NOTE_CHARACTERS])
-
-
-def _known_trouble(error: Exception) -> SafelightError:
-    if _is_out_of_memory(error):
-        return OutOfMemory()
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return StorageFull()
-    return InternalError()
-
-
-def _device_is_broken(error: Exception) -> bool:
-    """Whether CUDA reports an error that stays for the life of the process."""
-    return isinstance(error, RuntimeError) and "CUDA error" in str(error)

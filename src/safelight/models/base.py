@@ -12,6 +12,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, get_args
 
 from safelight.errors import FieldProblem, InvalidInput, Unavailable
@@ -200,6 +201,13 @@ class Model:
     def output_size(self, request: Any) -> tuple[int, int] | None:
         """The size in pixels that a validated input asks for; None: the input images decide."""
         return PIXELS.get(getattr(request, "image_size", ""))
+
+    def sizes(self) -> list[tuple[int, int]]:
+        """The sizes in pixels that its input names; none where the input images decide."""
+        named = self.Input.model_fields.get("image_size")
+        names = get_args(named.annotation) if named else ()
+        found = (self.output_size(SimpleNamespace(image_size=name)) for name in names)
+        return [size for size in found if size is not None]
 
     def output_count(self, request: Any) -> int:
         """How many images a validated input asks for, at most."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
-from safelight.devices import Gpu, gpus
+from safelight.devices import Gpu, gpus, main_memory_bytes
 from safelight.models import Catalogue, load_catalogue
 from safelight.models.base import Model
 from safelight.settings import Settings, WeightsChoice
@@ -19,22 +19,35 @@ from safelight.weights.memory_plan import (
     size_on_disk,
 )
 
+MAIN_MEMORY_SHARE = 0.75
+"""How much of the main memory streamed weights may fill. The rest is the system's, and the pictures'."""
+
 CONTEXT_BYTES = 600 * 10**6
 """What a GPU's driver takes for a process before any weights are there. An allowance, not a measurement."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What weights are chosen by: what is on the disk, and the GPU with the least free memory, if any."""
+    """What weights are chosen by: what is on the disk, and the GPU with the least free memory, if any.
+
+    streaming_bytes: how much of the main memory each worker may fill with what comes to its GPU.
+    """
 
     disk: WeightsDisk
     gpu: Gpu | None
+    streaming_bytes: int
 
     @classmethod
     def of(cls, settings: Settings) -> Machine:
         """This machine, as the settings let it be used."""
         found = [] if settings.device == "cpu" else gpus(settings)
-        return cls(WeightsDisk.of(settings), min(found, key=lambda gpu: gpu.free_bytes, default=None))
+        smallest = min(found, key=lambda gpu: gpu.free_bytes, default=None)
+        share = int(main_memory_bytes() * MAIN_MEMORY_SHARE) // max(1, len(found) * settings.workers)
+        return cls(WeightsDisk.of(settings), smallest, share)
+
+    def can_follow(self, plan: MemoryPlan | None) -> bool:
+        """Whether there is a plan, and main memory for what it streams."""
+        return plan is not None and plan.streamed_bytes <= self.streaming_bytes
 
 
 def open_catalogue(settings: Settings) -> Catalogue:
@@ -56,7 +69,7 @@ def draws_real(model: Model, machine: Machine, settings: Settings) -> bool:
         case WeightsChoice.REAL:
             return True
         case WeightsChoice.AUTO:
-            return machine.gpu is not None and plan_for(model, machine, settings) is not None
+            return machine.can_follow(plan_for(model, machine, settings))
         case _:
             assert_never(settings.weights)
 
