@@ -184,8 +184,9 @@ def test_a_transformer_in_its_authors_names_loads(tmp_path, disk):
     assert all(torch.equal(loaded[name], tensors[name].float()) for name in tensors)
 
 
-async def test_the_child_draws_with_them_and_says_so(disk, tmp_path):
-    real = RealWeights([OvisImage.id], str(disk.folder), str(disk.folder.parent / "weights.lock"), "bf16")
+@pytest.mark.parametrize("precision", ["bf16", "fp8"])
+async def test_the_child_draws_with_them_and_says_so(disk, tmp_path, precision):
+    real = RealWeights([OvisImage.id], str(disk.folder), str(disk.folder.parent / "weights.lock"), precision)
     child = Child(Setup("cpu", None, real=real))
     try:
         await child.start()
@@ -199,6 +200,9 @@ async def test_the_child_draws_with_them_and_says_so(disk, tmp_path):
         await child.kill()
     assert done.weights == "real"
     assert not [note for note in done.notes if "Nano" in note]
+    assert [note for note in done.notes if "fp8" in note] == (
+        ["The transformer was kept in fp8, which changes the picture a little."] if precision == "fp8" else []
+    )
 
 
 # --- Streaming ------------------------------------------------------------------------------------------
@@ -296,6 +300,24 @@ def test_a_parked_module_is_in_main_memory_and_comes_back_equal(disk):
     back = lot.parked.pop(("key", type(module)))
     streamed(back).stay_whole()
     assert all(torch.equal(tensor, before[name]) for name, tensor in back.state_dict().items())
+
+
+@pytest.mark.parametrize("spare_kib", [10**9, 0])
+def test_what_leaves_a_gpu_waits_in_main_memory_where_there_is_room(
+    kept, disk, monkeypatch, tmp_path, spare_kib
+):
+    drawn = plain(kept, ZImageControlNet)
+    # Everything but the device itself as on a GPU.
+    monkeypatch.setattr("safelight.engine.residency.choose_device", lambda wish: "cuda")
+    monkeypatch.setattr("safelight.engine.parking._MEMINFO", tmp_path / "meminfo")
+    (tmp_path / "meminfo").write_text(f"MemTotal: {10**9} kB\nMemAvailable: {spare_kib} kB\n")
+    one = residency_of(disk, 2**40)
+    before = one.pipeline(ZImageControlNet())[1]
+    one.make_leaner(OvisImage())
+    assert one.loaded_bytes == 0
+    after = one.pipeline(ZImageControlNet())[1]
+    assert (after.transformer is before.transformer) == bool(spare_kib)
+    assert same(draw(one, ZImageControlNet(), **SMALL[ZImageControlNet]), drawn)
 
 
 def test_a_streamed_module_goes_when_nobody_holds_it(disk):
