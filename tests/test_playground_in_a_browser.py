@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, expect
 
 from safelight.jobs import Preview, Progress
 from safelight.web import snippets
@@ -66,6 +66,13 @@ def beat(server: RunningServer, job, step: int, preview: Preview | None = None) 
 PREVIEW = Preview(16, 16, bytes([200, 60, 60]) * 256)
 
 
+def overlap(one: Locator, other: Locator) -> bool:
+    """Whether one thing on the screen lies on another, here or below."""
+    upper, lower = one.bounding_box(), other.bounding_box()
+    beside = upper["x"] + upper["width"] <= lower["x"]
+    return not beside and upper["y"] + upper["height"] > lower["y"]
+
+
 # --- Every state, sound in both languages -----------------------------------------------------------------
 
 
@@ -84,6 +91,7 @@ def test_every_state_is_sound(watched, playground, server, language):
     look()
     request_id = playground.run()
     expect(page.locator(".way")).to_be_in_viewport(ratio=1)
+    assert not overlap(page.locator(".way"), page.locator(".run-bar"))
     look()
     job = server.claim(request_id)
     beat(server, job, 3, PREVIEW)

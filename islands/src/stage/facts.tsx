@@ -24,7 +24,7 @@ export function Facts({ app, result }: { app: App; result: Result }) {
           <Fact name={say("seed")}>
             <span translate={false}>{result.seed}</span>
             {seed && (
-              <button type="button" class="quiet small-button" onClick={() => form.set(seed, result.seed ?? null)}>
+              <button type="button" class="small-button" onClick={() => form.set(seed, result.seed ?? null)}>
                 {say("keep_seed")}
               </button>
             )}
@@ -62,7 +62,7 @@ export function Facts({ app, result }: { app: App; result: Result }) {
             {prompt && (
               <button
                 type="button"
-                class="quiet small-button"
+                class="small-button"
                 onClick={() => form.set(prompt, result.expanded_prompt ?? "")}
               >
                 {say("keep_prompt")}

@@ -12,13 +12,16 @@ import { pictureIn } from "./picture-in";
 import { Spot } from "./spot";
 import { Waiting } from "./waiting";
 
+/** Where the form lies below the stage; the same as in the stylesheet. */
+const NARROW = "(max-width: 60rem)";
+
 export function Stage({ app }: { app: App }) {
   const element = useRef<HTMLElement>(null);
   const job = app.job.value;
   const isResult = app.view.value === "result" && job;
   useEffect(() => {
-    // On a phone it lies above the form, out of sight.
-    if (job) element.current?.scrollIntoView({ block: "nearest" });
+    // On a phone it lies above the form, out of sight, and what Run started is half covered by its bar.
+    if (job) element.current?.scrollIntoView({ block: matchMedia(NARROW).matches ? "start" : "nearest" });
   }, [job]);
   return (
     <section class="stage" ref={element} aria-label={say("stage")}>
