@@ -419,13 +419,13 @@ async def test_postgres_may_go_away_and_come_back(postgres_url, tmp_path):
     await database.change(Call(add, {}))
     cable.cut()
     for attempt in (
-        database.change(Call(add, {})),
-        database.write(lambda connection: None),
-        database.read(lambda connection: None),
-        database.rows(add, {}),
+        lambda: database.change(Call(add, {})),
+        lambda: database.write(lambda connection: None),
+        lambda: database.read(lambda connection: None),
+        lambda: database.rows(add, {}),
     ):
         with pytest.raises(Unavailable) as caught:
-            await attempt
+            await attempt()
         assert caught.value.retry_after_s
     await cable.mend()
     await database.change(Call(add, {}))
