@@ -20,6 +20,7 @@ class Cable:
         self._writers: list[asyncio.StreamWriter] = []
         self._frozen = False
         self._fatal: bytes | None = None
+        self._until_fatal = 0
 
     @classmethod
     async def lay(cls, url: str, folder: Path) -> Cable:
@@ -39,9 +40,9 @@ class Cable:
             writer.transport.abort()
         self._writers.clear()
 
-    def cut_before(self, words: bytes) -> None:
-        """Cut as soon as the server says this, which nobody hears then."""
-        self._fatal = words
+    def cut_before(self, words: bytes, nth: int = 1) -> None:
+        """Cut as soon as the server says this for the nth time, which nobody hears then."""
+        self._fatal, self._until_fatal = words, nth
 
     @property
     def is_cut(self) -> bool:
@@ -63,9 +64,11 @@ class Cable:
         with suppress(OSError):
             while data := await reader.read(65536):
                 if self._fatal and self._fatal in data:
-                    self._fatal = None
-                    self.cut()
-                    return
+                    self._until_fatal -= 1
+                    if not self._until_fatal:
+                        self._fatal = None
+                        self.cut()
+                        return
                 if passes_frost or not self._frozen:
                     writer.write(data)
             writer.close()
