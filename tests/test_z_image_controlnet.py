@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from diffusers import ZImageControlNetModel, ZImageControlNetPipeline, ZImagePipeline
+from diffusers import ZImageControlNetPipeline, ZImagePipeline
 from PIL import Image
 
 from safelight.engine.control import Window
@@ -9,10 +9,12 @@ from safelight.engine.parent import Child
 from safelight.engine.preprocess import canny
 from safelight.engine.protocol import Generate, Setup, read_pixels
 from safelight.engine.runner import RunStopped
+from safelight.engine.z_image_controlnet import HintingBlock
 from safelight.inputs import PIXELS
 from safelight.jobs import Progress
 from safelight.models.z_image_controlnet import ZImageControlNet
 from tests.z_image import PROMPT, draw_stock, picture, run_with, same
+from tests.z_image import stock as stock_of
 
 MODEL = ZImageControlNet()
 
@@ -20,18 +22,9 @@ MODEL = ZImageControlNet()
 @pytest.fixture(scope="module")
 def stock(weights, loader):
     """diffusers' own pipelines on the same weights: with and without the ControlNet."""
-    plain = ZImagePipeline(
-        **{
-            name: loader.part(name, type(part))
-            for name, part in MODEL.load(loader).components.items()
-            if name != "controlnet"
-        }
+    return tuple(
+        stock_of(kind, MODEL.load(loader), weights) for kind in (ZImagePipeline, ZImageControlNetPipeline)
     )
-    controlnet = ZImageControlNetModel.from_pretrained(weights / "z-image" / "controlnet").eval()
-    controlled = ZImageControlNetPipeline(**plain.components, controlnet=controlnet)
-    for made in (plain, controlled):
-        made.set_progress_bar_config(disable=True)
-    return plain, controlled
 
 
 def body(**values):
@@ -62,7 +55,7 @@ def test_scale_0_does_not_run_the_controlnet(pipeline, loader, monkeypatch):
     def run(*arguments, **options):
         raise AssertionError("it ran")
 
-    monkeypatch.setattr(ZImageControlNetModel, "forward", run)
+    monkeypatch.setattr(HintingBlock, "forward", run)
     draw(pipeline, loader, control_scale=0)
     with pytest.raises(AssertionError, match="it ran"):
         draw(pipeline, loader, control_scale=0.1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from diffusers import ZImageControlNetModel
+from diffusers import ZImageControlNetModel, ZImageTransformer2DModel
 from PIL import Image, ImageDraw
 
 from safelight.models.base import Run
@@ -33,8 +33,11 @@ def run_with(loader, images, *, seed=0, on_step=lambda step, steps: None, notes=
 
 
 def stock(pipeline_class, pipeline, weights, controlnet=None):
-    """One of diffusers' own pipelines on the same weights as ours."""
+    """One of diffusers' own pipelines on the same weights as ours, with none of our classes."""
     parts = {name: part for name, part in pipeline.components.items() if name != "controlnet"}
+    parts["transformer"] = ZImageTransformer2DModel.from_pretrained(
+        weights / "z-image" / "transformer"
+    ).eval()
     if controlnet or "controlnet" in pipeline_class.__init__.__annotations__:
         folder = weights / "z-image" / "controlnet"
         parts["controlnet"] = controlnet or ZImageControlNetModel.from_pretrained(folder).eval()

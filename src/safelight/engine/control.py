@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from diffusers import ZImageControlNetModel, ZImageTransformer2DModel
+from torch import Tensor
 
+from safelight.engine.once import Memo
+from safelight.engine.z_image_controlnet import LeanControlNet
+from safelight.engine.z_image_transformer import LeanTransformer
 from safelight.models.base import LoadContext
 
 
@@ -56,8 +59,8 @@ class Window:
         return step / self.steps >= self.start and (step + 1) / self.steps <= self.end
 
 
-class WindowedControlNet(ZImageControlNetModel):  # type: ignore[misc]
-    """diffusers' ControlNet, silent outside a window of steps: the transformer takes None for no hints."""
+class WindowedControlNet(LeanControlNet):
+    """The ControlNet, silent outside a window of steps: the transformer takes None for no hints."""
 
     _window: Window | None = None
     _step = 0
@@ -68,7 +71,7 @@ class WindowedControlNet(ZImageControlNetModel):  # type: ignore[misc]
         """Load one that is published as a single file, for the transformer of the same weights."""
         from safelight.engine.controlnet_file import read_controlnet
 
-        transformer = context.part("transformer", ZImageTransformer2DModel)
+        transformer = context.part("transformer", LeanTransformer)
         return read_controlnet(path, transformer.config, device, dtype)
 
     @contextmanager
@@ -83,7 +86,14 @@ class WindowedControlNet(ZImageControlNetModel):  # type: ignore[misc]
         finally:
             self._window, self._without_image = None, False
 
-    def forward(self, x: Any, t: Any, cap_feats: Any, control_context: Any, **options: Any) -> Any:
+    def forward(
+        self,
+        x: list[Tensor],
+        t: Tensor,
+        cap_feats: list[Tensor],
+        control_context: Tensor,
+        conditioning_scale: float = 1.0,
+    ) -> dict[int, Tensor] | None:
         """The hints of one step, or None. x: the latents of each sample, (channels, frames, H, W).
 
         control_context: (B, channels, frames, H, W): the control image's latents first, then for inpainting
@@ -93,6 +103,15 @@ class WindowedControlNet(ZImageControlNetModel):  # type: ignore[misc]
         if self._window is not None and not self._window.controls(step):
             return None
         if self._without_image:
-            control_context = control_context.clone()
-            control_context[:, : x[0].shape[0]] = 0
-        return super().forward(x, t, cap_feats, control_context, **options)
+            channels, memo = x[0].shape[0], self.memo or Memo()
+            control_context = memo.once(
+                "silenced", (control_context,), lambda: _silenced(control_context, channels)
+            )
+        return super().forward(x, t, cap_feats, control_context, conditioning_scale=conditioning_scale)
+
+
+def _silenced(control_context: Tensor, channels: int) -> Tensor:
+    """A copy without the control image's own latents."""
+    silenced = control_context.clone()
+    silenced[:, :channels] = 0
+    return silenced

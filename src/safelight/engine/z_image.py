@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from diffusers import AutoencoderTiny, FlowMatchEulerDiscreteScheduler, ZImageTransformer2DModel
+from diffusers import AutoencoderTiny, FlowMatchEulerDiscreteScheduler
 from PIL import Image
 from torch import Tensor
 from transformers import Qwen2Tokenizer, Qwen3Model
@@ -14,7 +14,9 @@ from transformers import Qwen2Tokenizer, Qwen3Model
 from safelight.engine.canvas import Canvas, asked_size, working_size
 from safelight.engine.control import WindowedControlNet
 from safelight.engine.little_world import note_strange_words
+from safelight.engine.once import remembering
 from safelight.engine.previews import colours_of, preview
+from safelight.engine.z_image_transformer import LeanTransformer
 from safelight.models.base import LoadContext, Run
 
 MAX_TOKENS = 512
@@ -31,7 +33,7 @@ def load(pipeline_class: Any, context: LoadContext) -> Any:
         vae=context.part("vae", AutoencoderTiny),
         text_encoder=context.part("text_encoder", Qwen3Model),
         tokenizer=context.part("tokenizer", Qwen2Tokenizer),
-        transformer=context.part("transformer", ZImageTransformer2DModel),
+        transformer=context.part("transformer", LeanTransformer),
         controlnet=context.part("controlnet", WindowedControlNet),
     )
     pipeline.set_progress_bar_config(disable=True)
@@ -80,11 +82,13 @@ def draw(
         run.on_step(step + 1, steps)
         return tensors
 
-    note_strange_words(run, arguments["prompt"])
-    if is_cut(pipeline, arguments["prompt"]):
+    prompt: str = arguments.pop("prompt")
+    note_strange_words(run, prompt)
+    if is_cut(pipeline, prompt):
         run.note(f"The prompt was cut after {MAX_TOKENS} tokens.")
-    with torch.inference_mode():
+    with torch.inference_mode(), remembering(pipeline.transformer, pipeline.controlnet):
         drawn = pipeline(
+            prompt=prompt,
             width=width,
             height=height,
             guidance_scale=0.0,
