@@ -10,6 +10,7 @@ import torch
 from diffusers import AutoencoderTiny
 from PIL import Image
 
+from safelight.engine import prompts
 from safelight.engine.canvas import Canvas
 
 LATENT_CHANNELS = 64
@@ -65,12 +66,22 @@ def is_cut(pipeline: Any, prompt: str) -> bool:
 
 def embedded(pipeline: Any, prompt: str) -> torch.Tensor:
     """A prompt as the transformer reads it, (1, max_tokens, 3 · hidden)."""
-    embeddings: torch.Tensor = pipeline.encode_prompt(
-        prompt,
-        max_sequence_length=recipe_of(pipeline).max_tokens,
-        text_encoder_out_layers=text_layers(pipeline),
-    )[0]
-    return embeddings
+    layers, max_tokens = text_layers(pipeline), recipe_of(pipeline).max_tokens
+    # The encoder alone: a head would say which word comes next, for every word.
+    encoder = pipeline.text_encoder.model
+
+    def compute() -> torch.Tensor:
+        with torch.inference_mode(), prompts.read_up_to(encoder, max(layers)):
+            found: torch.Tensor = pipeline._get_qwen3_prompt_embeds(
+                encoder,
+                pipeline.tokenizer,
+                prompt,
+                max_sequence_length=max_tokens,
+                hidden_states_layers=layers,
+            )
+            return found
+
+    return prompts.embeddings(encoder, (prompt, max_tokens, layers), compute)
 
 
 def unpack(pipeline: Any, latents: torch.Tensor, canvas: Canvas) -> torch.Tensor:

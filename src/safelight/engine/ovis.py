@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from safelight.engine import prompts
 from safelight.engine.canvas import Canvas, working_size
 from safelight.inputs import PIXELS
 
@@ -36,6 +38,18 @@ def canvas(pipeline: Any, image_size: str) -> Canvas:
     """The asked size, and the next that the loaded pipeline can work at: itself it would round down."""
     asked = PIXELS[image_size]
     return Canvas(asked, working_size(asked, pipeline.vae_scale_factor * 2))
+
+
+def embedded(pipeline: Any, prompt: str) -> Tensor:
+    """A prompt as the transformer reads it, (1, MAX_TOKENS, text dim)."""
+
+    def compute() -> Tensor:
+        with torch.inference_mode():
+            found: Tensor = pipeline._get_ovis_prompt_embeds(prompt, max_sequence_length=MAX_TOKENS)
+            return found
+
+    key = (prompt, pipeline.user_prompt_begin_id)
+    return prompts.embeddings(pipeline.text_encoder, key, compute)
 
 
 def unpack(pipeline: Any, latents: Tensor, canvas: Canvas) -> Tensor:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import Qwen2Tokenizer, Qwen3Model
 
+from safelight.engine import prompts
 from safelight.engine.canvas import Canvas, asked_size, working_size
 from safelight.engine.control import WindowedControlNet
 from safelight.engine.little_world import note_strange_words
@@ -60,6 +61,16 @@ def is_cut(pipeline: Any, prompt: str) -> bool:
     return len(pipeline.tokenizer(text).input_ids) > MAX_TOKENS
 
 
+def embedded(pipeline: Any, prompt: str) -> Tensor:
+    """A prompt as the networks read it, (tokens, text dim)."""
+    # As a list, which the pipeline changes.
+    return prompts.embeddings(
+        pipeline.text_encoder,
+        prompt,
+        lambda: pipeline._encode_prompt([prompt], max_sequence_length=MAX_TOKENS)[0],
+    )
+
+
 def draw(
     pipeline: Any, run: Run, canvas: Canvas, *, settle: Settle | None = None, **arguments: Any
 ) -> Image.Image:
@@ -88,7 +99,7 @@ def draw(
         run.note(f"The prompt was cut after {MAX_TOKENS} tokens.")
     with torch.inference_mode(), remembering(pipeline.transformer, pipeline.controlnet):
         drawn = pipeline(
-            prompt=prompt,
+            prompt_embeds=[embedded(pipeline, prompt)],
             width=width,
             height=height,
             guidance_scale=0.0,

@@ -139,13 +139,17 @@ class OvisImage(Model):
                 run.note(f"The {name} was cut after {ovis.MAX_TOKENS} tokens.")
         if request.guidance_scale == 1 and request.negative_prompt:
             run.note("The negative prompt had no effect: guidance_scale is 1.")
+        # The pipeline's own default for it is an empty one, which it refuses beside embeddings.
+        embeddings: dict[str, Any] = {"negative_prompt": None}
+        embeddings["prompt_embeds"] = ovis.embedded(pipeline, request.prompt)
+        if request.guidance_scale > 1:
+            embeddings["negative_prompt_embeds"] = ovis.embedded(pipeline, request.negative_prompt)
         image = draw(
             pipeline,
             run,
             ovis.canvas(pipeline, request.image_size),
             ovis.unpack,
-            prompt=request.prompt,
-            negative_prompt=request.negative_prompt,
+            **embeddings,
             guidance_scale=request.guidance_scale,
             num_inference_steps=request.num_inference_steps,
         )

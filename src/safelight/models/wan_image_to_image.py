@@ -215,11 +215,9 @@ class WanImageToImage(Model):
             run,
             Canvas(asked, working_size(asked, pipeline.vae_scale_factor * 2)),
             klein.unpack,
-            prompt=prompt,
+            prompt_embeds=klein.embedded(pipeline, prompt),
             image=[klein.reference(image, recipe.reference_pixels) for image in run.images["image_urls"]],
             num_inference_steps=recipe.num_inference_steps,
-            max_sequence_length=recipe.max_tokens,
-            text_encoder_out_layers=klein.text_layers(pipeline),
             **guidance,
         )
         return [image]
