@@ -177,6 +177,7 @@ def test_a_worker_gets_the_settings_but_not_the_owners_key(tmp_path, monkeypatch
         "SAFELIGHT_WEIGHTS": "auto",
         "SAFELIGHT_DEVICE": "cpu",
         "SAFELIGHT_PRECISION": "bf16",
+        "SAFELIGHT_COMPILE": "True",
         "SAFELIGHT_LORA_CACHE_GB": "20.0",
         "SAFELIGHT_HUB_URL": "https://huggingface.co",
         "SAFELIGHT_FETCH_ALLOW": "nas:80,nas:81",

@@ -100,6 +100,7 @@ def child_setup(settings: Settings, catalogue: Catalogue) -> Setup:
         str(settings.models_dir) if settings.models_dir else None,
         int(settings.memory_gib * 2**30) if settings.memory_gib else None,
         real if catalogue.real_ids else None,
+        str(settings.data_dir / "compiled") if settings.compile else None,
     )
 
 
@@ -243,6 +244,7 @@ def worker_environment(settings: Settings) -> dict[str, str]:
         "MEMORY_GIB": str(settings.memory_gib) if settings.memory_gib else "",
         "WEIGHTS_DIR": str(settings.weights_dir) if settings.weights_dir else "",
         "PRECISION": settings.precision.value,
+        "COMPILE": str(settings.compile),
         "FETCH_ALLOW": ",".join(settings.fetch_allow),
         "RETENTION": settings.retention,
         "LORA_DIR": str(settings.lora_dir) if settings.lora_dir else "",

@@ -102,6 +102,10 @@ class Settings(BaseSettings):
     precision: Precision = Field(
         Precision.BF16, description="How real weights are kept on a GPU: bf16, or fp8 in half the memory."
     )
+    compile: bool = Field(
+        True,
+        description="Compile real networks on a GPU: the first picture takes longer, once, the others less.",
+    )
     retention: str = Field(
         "30d", description="How long uploads, inputs and outputs are kept: 30d, 12h, or forever."
     )

@@ -17,6 +17,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from safelight.engine.compiling import compile_blocks, is_compiled
 from safelight.engine.control import WindowedControlNet
 from safelight.errors import InvalidLora, LoraIncompatible
 from safelight.loras.keys import UNKNOWN_CONTROLNET
@@ -100,6 +101,8 @@ def load_controlnet(data: bytes, pipeline: Any, like: WindowedControlNet) -> Win
         raise InvalidLora(NOT_FINITE)
     controlnet = _filled(config, {name: tensors[name].clone() for name in wanted})
     controlnet = controlnet.to(like.device, like.dtype)
+    if is_compiled(like):
+        compile_blocks(controlnet)
     return WindowedControlNet.from_transformer(controlnet, pipeline.transformer)  # type: ignore[no-any-return]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from safelight.engine.compiling import is_compiled
 from safelight.engine.control import WindowedControlNet
 from safelight.engine.controlnet_file import NOT_FINITE, load_controlnet
+from safelight.engine.lora_slot import in_one_slot
 from safelight.errors import InvalidLora
 from safelight.loras.keys import Fit, Kind, Targets, fit_lora
 from safelight.loras.references import LoraFile, LoraUse
@@ -37,15 +39,16 @@ def applied(pipeline: Any, run: Run) -> Iterator[float]:
     """
     own_controlnet, strength = pipeline.controlnet, 1.0
     targets = linear_modules(pipeline.transformer) if run.loras else {}
-    scales: dict[str, float] = {}
+    found: list[tuple[Tensors, float]] = []
     try:
         for index, lora in enumerate(run.loras):
             if lora.kind == Kind.CONTROLNET:
                 strength *= _use_controlnet(pipeline, run, index, lora, own_controlnet)
-            elif _add(pipeline, targets, run, index, lora):
-                scales[f"lora{index}"] = lora.scale
-        if scales:
-            pipeline.set_adapters(list(scales), list(scales.values()))
+            elif weights := _read(targets, run, index, lora):
+                found.append((weights, lora.scale))
+        if found and is_compiled(pipeline.transformer):
+            found = [(in_one_slot(found, pipeline.transformer), 1.0)]
+        _load(pipeline, found)
         yield strength
     finally:
         # Also after half of one was loaded: what is left behind would show in the next job.
@@ -54,8 +57,22 @@ def applied(pipeline: Any, run: Run) -> Iterator[float]:
         pipeline.controlnet = own_controlnet
 
 
-def _add(pipeline: Any, targets: Targets, run: Run, index: int, lora: LoraFile) -> bool:
-    """Load one LoRA beside the others. Returns whether it does anything."""
+def _load(pipeline: Any, loras: Sequence[tuple[Tensors, float]]) -> None:
+    """Put LoRAs beside the transformer's modules, each at its scale."""
+    scales = {f"lora{index}": scale for index, (_, scale) in enumerate(loras)}
+    for name, (weights, _) in zip(scales, loras, strict=True):
+        with warnings.catch_warnings(
+            action="ignore", category=UserWarning
+        ):  # of a second one, which is meant
+            pipeline.load_lora_weights(
+                {f"transformer.{name}": tensor for name, tensor in weights.items()}, adapter_name=name
+            )
+    if scales:
+        pipeline.set_adapters(list(scales), list(scales.values()))
+
+
+def _read(targets: Targets, run: Run, index: int, lora: LoraFile) -> Tensors:
+    """One LoRA's weights, and what it matches into the report; nothing where it has no say."""
     data = _checked_bytes(lora)
     length = header_length(data)
     header = parse_header(data[LENGTH_BYTES : LENGTH_BYTES + length])
@@ -64,14 +81,7 @@ def _add(pipeline: Any, targets: Targets, run: Run, index: int, lora: LoraFile) 
     if fit.matched < fit.expected:
         missing = fit.expected - fit.matched
         run.note(f"loras[{index}]: {missing} of its {fit.expected} modules are not in this model.")
-    if not lora.scale:
-        return False
-    weights = normalised(safetensors.torch.load(data), fit, targets)
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of a second one, which is meant
-        pipeline.load_lora_weights(
-            {f"transformer.{name}": tensor for name, tensor in weights.items()}, adapter_name=f"lora{index}"
-        )
-    return True
+    return normalised(safetensors.torch.load(data), fit, targets) if lora.scale else {}
 
 
 def _checked_bytes(lora: LoraFile) -> bytes:

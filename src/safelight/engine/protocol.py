@@ -62,13 +62,14 @@ class Setup:
     """What the child needs to know before its first job. device: `auto`, `cpu`, `cuda` or `cuda:1`.
 
     memory_bytes: what models may take up on the device; None: a share of what there is. real: None: nano
-    weights draw for every model.
+    weights draw for every model. compile_dir: where compiled blocks are kept; None: nothing is compiled.
     """
 
     device: str
     models_dir: str | None
     memory_bytes: int | None = None
     real: RealWeights | None = None
+    compile_dir: str | None = None
     kind: Literal["setup"] = "setup"
 
 

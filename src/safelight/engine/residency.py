@@ -72,14 +72,19 @@ class Residency:
         *,
         root: Path = NANO_DIR,
         real: RealModels | None = None,
+        compile_dir: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """budget_bytes: None takes a share of the memory there is, known once the first model is loaded."""
+        """budget_bytes: None takes a share of the memory there is, known once the first model is loaded.
+
+        compile_dir: where what is compiled for a GPU is kept; None: nothing is compiled.
+        """
         self._device = device
         self._budget_bytes = budget_bytes
         self._plan_bytes = budget_bytes
         self._nano: Source = NanoFolders(root)
         self._real = real
+        self._compile_dir = compile_dir
         self._clock = clock
         self._shelf: Shelf = {}
         self._parking = ParkingLot()
@@ -172,6 +177,7 @@ class Residency:
             source=source,
             plan=plan,
             parked=self._parking.parked,
+            compile_dir=self._compile_dir,
         )
         try:
             pipeline = model.load(loader)

@@ -64,7 +64,12 @@ class Runner:
         self, setup: Setup, send: Callable[[FromChild], None], wants_stop: Callable[[], bool]
     ) -> None:
         self._catalogue = load_catalogue(Path(setup.models_dir) if setup.models_dir else None)
-        self._residency = Residency(setup.device, setup.memory_bytes, real=_real_models(setup))
+        self._residency = Residency(
+            setup.device,
+            setup.memory_bytes,
+            real=_real_models(setup),
+            compile_dir=Path(setup.compile_dir) if setup.compile_dir else None,
+        )
         self._real_ids = frozenset(setup.real.model_ids) if setup.real else frozenset()
         self._send = send
         self._wants_stop = wants_stop

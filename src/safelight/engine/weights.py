@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Component = TypeVar("Component")
 
+COMPILED_PARTS = frozenset({"transformer", "controlnet"})
+"""What runs in every step."""
+
 ShelfKey = tuple[str, type]
 Shelf = dict[ShelfKey, Any]
 """What is loaded in this process, by what the weights are and class: models that name the same share it."""
@@ -41,12 +44,14 @@ class Loader:
         source: Source | None = None,
         plan: MemoryPlan | None = None,
         parked: Shelf | None = None,
+        compile_dir: Path | None = None,
     ) -> None:
         self._parts = parts
         self._device = device
         self._shelf = shelf
         self._source = source or NanoFolders(root)
         self._parked = parked if parked is not None else {}
+        self._compile_dir = compile_dir
         self.plan = plan
         self.used: set[ShelfKey] = set()
         self._taken: dict[str, Any] = {}
@@ -111,6 +116,11 @@ class Loader:
             module = checkpoints.load_module(self, path, kind, self.device, self._dtype)
         if self._is_fp8(name):
             module.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=self._dtype)
+        if self._compile_dir and self._is_compiled(name):
+            from safelight.engine import compiling
+
+            compiling.prepare_compiler(self._compile_dir)
+            compiling.compile_blocks(module)
         return module.eval()
 
     def _place(self, name: str, component: Any) -> None:
@@ -131,6 +141,16 @@ class Loader:
         # Half precision is slow on a CPU, and its results differ between CPUs.
         torch = prepared_torch()
         return torch.float32 if self.device.type == "cpu" else torch.bfloat16  # type: ignore[no-any-return]
+
+    def _is_compiled(self, name: str) -> bool:
+        """Whether to compile a part: real ones on a GPU, whose numbers stay there as they are."""
+        return (
+            name in COMPILED_PARTS
+            and self.weights_name == "real"
+            and self.device.type == "cuda"
+            and not self._is_streamed(name)
+            and not self._is_fp8(name)
+        )
 
     def _is_streamed(self, name: str) -> bool:
         planned = self.plan.part(name) if self.plan else None
