@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from safelight.credits.ledger import Balance, Ledger
+from safelight.errors import Unavailable
 from safelight.files.files import LocalFiles
 from safelight.jobs import JobStatus
 from safelight.launch import Workers
@@ -66,13 +67,13 @@ async def test_a_worker_that_lost_its_lease_changes_nothing(sqlite_url, database
     try:
         job = await submit(store, payer, **SLOW | {"input": {"num_inference_steps": 30}})
         held = await until(store, job, lambda job: job.progress is not None, maintenance)
-        sleeper = stop_worker_of(held, stopped)
+        sleeper = await stop_worker_of(held, stopped, database)
         again = await until(
             store, job, lambda job: job.attempt == 2 and job.progress is not None, maintenance
         )
         assert again.worker_id != held.worker_id
         # The new holder rests too, so that nobody else can end the job when the old one is awake again.
-        holder = stop_worker_of(again, stopped)
+        holder = await stop_worker_of(again, stopped, database)
         again = await store.get(job.id, job.account_id)
         assert again.status is JobStatus.IN_PROGRESS
         os.kill(sleeper, signal.SIGCONT)
@@ -92,11 +93,17 @@ async def test_a_worker_that_lost_its_lease_changes_nothing(sqlite_url, database
     assert await Ledger(database).balance(payer.id) == Balance()
 
 
-def stop_worker_of(job, stopped):
-    """Stop the worker that holds a job. Returns its process id."""
+async def stop_worker_of(job, stopped, database):
+    """Stop the worker that holds a job, but not while it writes: SQLite has one writer. Returns its pid."""
     stopped.append(int(job.worker_id.split(".")[-2]))
-    os.kill(stopped[-1], signal.SIGSTOP)
-    return stopped[-1]
+    while True:
+        os.kill(stopped[-1], signal.SIGSTOP)
+        try:
+            await database.write(lambda connection: None)
+        except Unavailable:
+            os.kill(stopped[-1], signal.SIGCONT)
+        else:
+            return stopped[-1]
 
 
 async def until(store, job, condition, maintenance=None):
