@@ -16,7 +16,7 @@ from typing import TextIO
 
 FIGURES = Path(__file__).parent / "figures.txt"
 NAMES = sorted(info.name for info in pkgutil.iter_modules([str(Path(__file__).parent)]))
-NO_SCRIPTS = {"__main__", "_harness", "raw"}
+NO_SCRIPTS = {"__main__", "_harness", "raw", "models", "gpu"}
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""What the engine reaches on a GPU, against diffusers on the same card; see docs/benchmarks.md."""
