@@ -29,6 +29,7 @@ from safelight.upkeep.maintenance import Maintenance
 from safelight.worker import publish, running
 from safelight.worker.running import AttemptRunner
 from tests import test_api_submission as submissions
+from tests import test_counter_proofs as guards
 from tests import test_database as databases
 from tests import test_files as disks
 from tests import test_maintenance as upkeep
@@ -39,6 +40,7 @@ from tests import test_worker as workers
 from tests.jobs import NoWaker
 from tests.money import drop_trigger
 
+database = guards.database
 bench, clock, ended, queue = workers.bench, upkeep.clock, transitions.ended, orders.queue
 job = upkeep.job
 RED = (AssertionError, pytest.fail.Exception)
@@ -48,15 +50,6 @@ RED = (AssertionError, pytest.fail.Exception)
 def database_url(sqlite_url):
     """The guards are the same expressions for both databases, but for those of a claim."""
     return sqlite_url
-
-
-@pytest.fixture
-async def database(database_url):
-    """A database whose books may be wrong at the end."""
-    opened = await Database.open(database_url)
-    await Accounts(opened).ensure_owner("k" * 32)
-    yield opened
-    await opened.close()
 
 
 def without(statement: Statement, condition, instead=None) -> Statement:
