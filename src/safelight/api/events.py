@@ -34,7 +34,7 @@ _EVENT_ID = re.compile(r"(\d{1,9})\.([a-z_]{1,20})\.(\d{1,9}|-)")
 
 @dataclass(frozen=True)
 class Known:
-    """What a client knows of a request. step: None before the first."""
+    """What a client knows of a request. step: None before the first one and after the end."""
 
     attempt: int = -1
     status: str = ""
@@ -43,7 +43,8 @@ class Known:
     @classmethod
     def of(cls, job: Job) -> Known:
         """Everything that can be known now."""
-        return cls(job.attempt, job.status.value, job.progress.step if job.progress else None)
+        progress = None if job.status.is_final else job.progress
+        return cls(job.attempt, job.status.value, progress.step if progress else None)
 
     @classmethod
     def parse(cls, event_id: str) -> Known:
