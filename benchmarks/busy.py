@@ -3,18 +3,16 @@
     python -m benchmarks.busy [--jobs 30]
 
 Each job's picture, 1024×1024, is fetched over HTTP, checked and decoded, and its output encoded as PNG and
-stored; the worker, its child and SQLite are the real ones. Busy is the time in which the model sleeps, of all
-the time from the first job's begin to the last one's end.
+stored; the worker, its children and SQLite are the real ones. Busy is the time in which the model sleeps, of
+all the time from the first job's begin to the last one's end.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,23 +21,11 @@ from tempfile import TemporaryDirectory
 from uvloop import run
 
 from benchmarks._harness import console, show_machine
+from benchmarks._worker import working
 from benchmarks.models.sleeper import SLEEP_S, Sleeper, photograph
-from safelight.accounts.accounts import OWNER_ID, Accounts
-from safelight.db.database import Database
-from safelight.db.wake import open_waker
-from safelight.engine.parent import Child
-from safelight.engine.protocol import Setup
-from safelight.files.files import LocalFiles
-from safelight.jobs import Job, JobStatus, new_id
-from safelight.models import load_catalogue
+from safelight.jobs import Job
 from safelight.network.fetch import Fetcher
-from safelight.queue.store import Store
-from safelight.worker.lora_cache import LoraCache
-from safelight.worker.lora_library import LoraLibrary
-from safelight.worker.running import Equipment
-from safelight.worker.worker import Worker
 
-MODELS = Path(__file__).parent / "models"
 GOAL = 0.97
 
 
@@ -61,43 +47,11 @@ def _served(folder: Path) -> Iterator[str]:
 
 
 async def _measure(folder: Path, count: int, host: str) -> None:
-    url = f"sqlite:///{folder / 'safelight.db'}"
-    database = await Database.open(url)
-    await Accounts(database).ensure_owner("k" * 32)
-    waker = open_waker(url)
-    store, fetcher = Store(database, waker), Fetcher([host])
-    equipment = Equipment(
-        store=store,
-        files=LocalFiles(folder / "files"),
-        fetcher=fetcher,
-        loras=LoraLibrary(LoraCache(folder / "loras", 10**9), fetcher, hub_url="https://huggingface.co"),
-        catalogue=load_catalogue(MODELS),
-        child=Child(Setup("cpu", str(MODELS))),
-    )
     body = Sleeper.Input.parse({"image_url": f"http://{host}/picture.png"}).settled()
-    ids = []
-    for _ in range(count):
-        job = Job(new_id(), OWNER_ID, Sleeper.id, body, JobStatus.IN_QUEUE, 0, datetime.now(UTC))
-        await store.add(job)
-        ids.append(job.id)
-    stop = asyncio.Event()
-    working = asyncio.create_task(Worker("benchmark", equipment, waker=waker, scratch=folder).run(stop, stop))
-    jobs = [await _ended(store, job_id) for job_id in ids]
-    stop.set()
-    await working
-    await waker.close()
-    await database.close()
+    async with working(folder, Fetcher([host])) as store:
+        ids = [await store.submit(Sleeper.id, body) for _ in range(count)]
+        jobs = [await store.completed(job_id) for job_id in ids]
     _tell(jobs)
-
-
-async def _ended(store: Store, job_id: str) -> Job:
-    while True:
-        found = await store.get(job_id, OWNER_ID)
-        assert found is not None
-        if found.status.is_final:
-            assert found.status is JobStatus.COMPLETED, found.error
-            return found
-        await asyncio.sleep(0.05)
 
 
 def _tell(jobs: list[Job]) -> None:
@@ -107,10 +61,10 @@ def _tell(jobs: list[Job]) -> None:
     reports = [job.report for job in jobs if job.report]
     first, last = reports[0].timings, reports[-1].timings
     whole_s = (max(ends) - min(begins)).total_seconds() - first["load"]
-    whole_s -= first["fetch"] + last["encode"] + last["store"]
+    whole_s -= first["fetch"] + first["decode"] + last["encode"] + last["store"]
     slept_s = SLEEP_S * len(jobs)
     console.print(f"{'load':>10}: {first['load'] * 1e3:8.1f} ms, once")
-    for stage in ("fetch", "generate", "encode", "store"):
+    for stage in ("fetch", "decode", "generate", "encode", "store"):
         spent_ms = [report.timings[stage] * 1e3 for report in reports]
         console.print(f"{stage:>10}: {sorted(spent_ms)[len(spent_ms) // 2]:8.1f} ms median")
     console.print(

@@ -9,62 +9,26 @@ finish. Raw is a loop of the same three durable commits on the bare driver, in t
 from __future__ import annotations
 
 import argparse
-import asyncio
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from uvloop import run
 
 from benchmarks._harness import console, interleave, median, show, show_machine
+from benchmarks._worker import Watched, working
 from benchmarks.raw import RawSqlite
-from safelight.accounts.accounts import OWNER_ID, Accounts
-from safelight.db.database import Database
-from safelight.db.wake import open_waker
-from safelight.engine.parent import Child
-from safelight.engine.protocol import Setup
-from safelight.files.files import LocalFiles
-from safelight.jobs import Job, JobStatus, new_id
-from safelight.models import load_catalogue
 from safelight.network.fetch import Fetcher
-from safelight.queue.store import Store
-from safelight.worker.lora_cache import LoraCache
-from safelight.worker.lora_library import LoraLibrary
-from safelight.worker.running import Equipment
-from safelight.worker.worker import Worker
 
-MODELS = Path(__file__).parent / "models"
 MODEL = "benchmark/nothing"
 RAW_MODEL = "benchmark/raw"
 VALUES = {"seed": 7}
 
 
-class Watched(Store):
-    """The store, with an event for the end of a job, so that no polling is measured."""
-
-    def __init__(self, database: Database, waker: object) -> None:
-        super().__init__(database, waker)  # type: ignore[arg-type]
-        self.ended = asyncio.Event()
-
-    async def complete(self, *arguments: object) -> bool:
-        """End a job well."""
-        done = await super().complete(*arguments)  # type: ignore[arg-type]
-        self.ended.set()
-        return done
-
-
 async def _our_job(store: Watched) -> float:
-    store.ended.clear()
     started_s = time.perf_counter()
-    job = Job(new_id(), OWNER_ID, MODEL, VALUES, JobStatus.IN_QUEUE, 0, datetime.now(UTC))
-    await store.add(job)
-    await store.ended.wait()
-    found = await store.get(job.id, OWNER_ID)
-    elapsed_s = time.perf_counter() - started_s
-    assert found is not None
-    assert found.status is JobStatus.COMPLETED, found.error
-    return elapsed_s
+    await store.completed(await store.submit(MODEL, VALUES))
+    return time.perf_counter() - started_s
 
 
 async def _raw_job(raw: RawSqlite) -> float:
@@ -77,36 +41,17 @@ async def _raw_job(raw: RawSqlite) -> float:
 
 
 async def _measure(folder: Path, rounds: int, jobs: int) -> None:
-    url = f"sqlite:///{folder / 'safelight.db'}"
-    database = await Database.open(url)
-    await Accounts(database).ensure_owner("k" * 32)
-    waker = open_waker(url)
-    store, raw = Watched(database, waker), RawSqlite(folder / "safelight.db")
-    fetcher = Fetcher()
-    equipment = Equipment(
-        store=store,
-        files=LocalFiles(folder / "files"),
-        fetcher=fetcher,
-        loras=LoraLibrary(LoraCache(folder / "loras", 10**9), fetcher, hub_url="https://huggingface.co"),
-        catalogue=load_catalogue(MODELS),
-        child=Child(Setup("cpu", str(MODELS))),
-    )
-    worker = Worker("benchmark", equipment, waker=waker, scratch=folder)
-    stop = asyncio.Event()
-    working = asyncio.create_task(worker.run(stop, stop))
+    async with working(folder, Fetcher()) as store:
+        raw = RawSqlite(folder / "safelight.db")
 
-    async def ours() -> list[float]:
-        return [await _our_job(store) for _ in range(jobs)]
+        async def ours() -> list[float]:
+            return [await _our_job(store) for _ in range(jobs)]
 
-    async def raw_loop() -> list[float]:
-        return [await _raw_job(raw) for _ in range(jobs)]
+        async def raw_loop() -> list[float]:
+            return [await _raw_job(raw) for _ in range(jobs)]
 
-    samples = await interleave(rounds, {"three commits": raw_loop, "ours": ours})
-    stop.set()
-    await working
-    await raw.close()
-    await waker.close()
-    await database.close()
+        samples = await interleave(rounds, {"three commits": raw_loop, "ours": ours})
+        await raw.close()
     show("submit to result, one job at a time", samples, against="three commits")
     excess_ms = (median(samples["ours"]) - median(samples["three commits"])) * 1e3
     ratio = median(samples["ours"]) / median(samples["three commits"])

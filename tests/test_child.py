@@ -3,26 +3,19 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from safelight.engine.parent import (
-    Child,
-    ChildDied,
-    ChildNotStarted,
-    Patience,
-    RunFailed,
-    RunStopped,
-    child_environment,
-)
-from safelight.engine.protocol import Generate, Setup, read_pixels
+from safelight.engine.parent import Child, RunStopped
+from safelight.engine.pixels import Pixels, Size, output_path, read_pixels
+from safelight.engine.process import ChildDied, ChildNotStarted, Patience, RunFailed, child_environment
+from safelight.engine.protocol import Generate, Setup
+from safelight.errors import StorageFull
 from safelight.jobs import Progress
-from tests.processes import is_alive, is_zombie, until_gone
+from tests.processes import is_alive, is_zombie, may_leave_network, until_gone
 
 MODELS = Path(__file__).parent / "models"
 SETUP = Setup(device="cpu", models_dir=str(MODELS))
@@ -69,12 +62,6 @@ async def run(child, folder, model_id="test/instant", images=None, **values):
     return done
 
 
-def may_leave_network():
-    """Whether the kernel lets a process do what the child does; asked of another program."""
-    ways = (["unshare", "--net", "true"], ["unshare", "--user", "--net", "true"])
-    return any(subprocess.run(way, capture_output=True).returncode == 0 for way in ways)
-
-
 def status_of(pid):
     return Path(f"/proc/{pid}/status").read_text()
 
@@ -82,36 +69,37 @@ def status_of(pid):
 async def test_a_job_leaves_its_pixels_in_its_folder(child, tmp_path):
     seen = []
     done, load_s = await child.generate(request(tmp_path, seed=7), seen.append)
-    assert read_pixels(tmp_path, 0, done.sizes[0]) == bytes([7, 0, 0]) * 256
+    assert read_pixels(output_path(tmp_path, 0), done.sizes[0]) == bytes([7, 0, 0]) * 256
     assert seen == [Progress(1, 1)]
     assert done.weights == "nano"
     assert 0 <= load_s < 5
 
 
-async def test_input_images_are_decoded_in_the_child(child, tmp_path):
-    Image.new("RGB", (5, 3), "blue").save(tmp_path / "in.png")
-    done = await run(
-        child,
-        tmp_path,
-        "test/echo",
-        {"image_url": [str(tmp_path / "in.png")]},
-        image_url="https://example.com/in.png",
+async def echo(child, folder, size):
+    image = Pixels(str(folder / "in.rgb"), size)
+    return await run(
+        child, folder, "test/echo", {"image_url": [image]}, image_url="https://example.com/in.png"
     )
-    assert (done.sizes[0].width, done.sizes[0].height) == (5, 3)
-    assert read_pixels(tmp_path, 0, done.sizes[0]) == bytes([0, 0, 255]) * 15
 
 
-async def test_a_damaged_image_fails_the_job_by_name(child, tmp_path):
-    (tmp_path / "in.png").write_bytes(b"<html>")
+async def test_a_model_sees_the_pixels_of_its_input(child, tmp_path):
+    (tmp_path / "in.rgb").write_bytes(bytes([0, 0, 255]) * 15)
+    done = await echo(child, tmp_path, Size(5, 3))
+    assert done.sizes[0] == Size(5, 3)
+    assert read_pixels(output_path(tmp_path, 0), done.sizes[0]) == bytes([0, 0, 255]) * 15
+
+
+async def test_pixels_that_are_not_what_was_said_fail_the_job(child, tmp_path):
+    (tmp_path / "in.rgb").write_bytes(bytes(44))
     with pytest.raises(RunFailed) as caught:
-        await run(
-            child,
-            tmp_path,
-            "test/echo",
-            {"image_url": [str(tmp_path / "in.png")]},
-            image_url="https://example.com/in.png",
-        )
-    assert caught.value.code == "unsupported_image"
+        await echo(child, tmp_path, Size(5, 3))
+    assert caught.value.code == "internal_error"
+
+
+async def test_a_full_disk_is_no_fault_of_the_job(child, tmp_path):
+    with pytest.raises(StorageFull):
+        await run(child, tmp_path, "test/fills-disk")
+    assert await run(child, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +111,6 @@ async def test_a_damaged_image_fails_the_job_by_name(child, tmp_path):
         ("test/returns-numbers", "internal_error"),
         ("test/returns-wrong-size", "internal_error"),
         ("test/runs-out-of-memory", "out_of_memory"),
-        ("test/fills-disk", "storage_full"),
         ("test/unknown", "internal_error"),
     ],
 )

@@ -79,7 +79,7 @@ async def test_a_worker_process_completes_a_job_and_stops(workers, store):
     pids = [
         pid for pid in children_of(os.getpid()) if b"safelight" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
-    assert len(pids) == 2  # the worker and its child
+    assert len(pids) == 3  # the worker and its children
     await workers.stop()
     await until_gone(pids)
 
@@ -108,7 +108,7 @@ async def test_no_process_outlives_a_killed_supervisor(settings, store):
         job_id = await submit(store, "test/slow", num_inference_steps=900)
         await started(store, job_id)
         pids = children_of(process.pid)
-        assert len(pids) == 2
+        assert len(pids) == 3
     finally:
         process.kill()
         process.wait()

@@ -2,18 +2,19 @@ import os
 
 import pytest
 
+from safelight.engine.pixels import BrokenProtocol, Pixels, Size, output_path, read_pixels
 from safelight.engine.protocol import (
     LENGTH_BYTES,
     MAX_FRAME_BYTES,
     Begun,
-    BrokenProtocol,
+    Decode,
+    Decoded,
     Done,
     Failed,
     Generate,
     Loaded,
     Ready,
     Setup,
-    Size,
     Step,
     Stop,
     Stopped,
@@ -21,8 +22,6 @@ from safelight.engine.protocol import (
     decode_from_child,
     decode_from_parent,
     encode,
-    pixels_path,
-    read_pixels,
 )
 
 
@@ -32,8 +31,10 @@ from safelight.engine.protocol import (
         Setup("cpu", None),
         Setup("cuda:1", "/models"),
         Generate(
-            "job", "a/model", {"prompt": "눈 \u2028", "scale": 0.9, "loras": []}, {"image_url": ["/a"]}, "/b"
+            *("job", "a/model", {"prompt": "눈 \u2028", "scale": 0.9, "loras": []}),
+            *({"image_url": [Pixels("/a", Size(5, 3))]}, "/b"),
         ),
+        Decode("/a", "/b", "black", holes=True, scaled_to=Size(5, 3)),
         Stop(),
     ],
 )
@@ -53,6 +54,7 @@ def test_what_the_parent_says_is_what_the_child_hears(message):
         Done([Size(1024, 768)], "nano", 0.5, ["cut"]),
         Failed("corrupt_image", "The image is damaged.", "이미지가 손상되었습니다."),
         Stopped(),
+        Decoded(Size(5, 3)),
     ],
 )
 def test_what_the_child_says_is_what_the_parent_hears(message):
@@ -87,26 +89,26 @@ def test_a_frame_has_a_bounded_length(length):
 
 
 def test_pixels_are_read_from_the_folder(tmp_path):
-    pixels_path(tmp_path, 0).write_bytes(b"rgbrgb")
-    assert read_pixels(tmp_path, 0, Size(2, 1)) == b"rgbrgb"
+    output_path(tmp_path, 0).write_bytes(b"rgbrgb")
+    assert read_pixels(output_path(tmp_path, 0), Size(2, 1)) == b"rgbrgb"
 
 
 @pytest.mark.parametrize("size", [Size(1, 1), Size(3, 1)])
 def test_pixels_of_another_size_are_refused(tmp_path, size):
-    pixels_path(tmp_path, 0).write_bytes(b"rgbrgb")
+    output_path(tmp_path, 0).write_bytes(b"rgbrgb")
     with pytest.raises(BrokenProtocol):
-        read_pixels(tmp_path, 0, size)
+        read_pixels(output_path(tmp_path, 0), size)
 
 
 def test_a_link_in_place_of_pixels_is_not_followed(tmp_path):
     secret = tmp_path / "secret"
     secret.write_bytes(b"abc")
-    pixels_path(tmp_path, 0).symlink_to(secret)
+    output_path(tmp_path, 0).symlink_to(secret)
     with pytest.raises(BrokenProtocol):
-        read_pixels(tmp_path, 0, Size(1, 1))
+        read_pixels(output_path(tmp_path, 0), Size(1, 1))
 
 
 def test_a_pipe_in_place_of_pixels_does_not_block(tmp_path):
-    os.mkfifo(pixels_path(tmp_path, 0))
+    os.mkfifo(output_path(tmp_path, 0))
     with pytest.raises(BrokenProtocol):
-        read_pixels(tmp_path, 0, Size(1, 1))
+        read_pixels(output_path(tmp_path, 0), Size(1, 1))

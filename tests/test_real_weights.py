@@ -13,8 +13,9 @@ from transformers import Qwen3ForCausalLM, Qwen3Model
 
 from safelight.engine.expansion import expand_prompt
 from safelight.engine.lora import linear_modules
-from safelight.engine.parent import Child, RunFailed
+from safelight.engine.parent import Child
 from safelight.engine.parking import ParkingLot
+from safelight.engine.process import RunFailed
 from safelight.engine.protocol import Generate, RealWeights, Setup
 from safelight.engine.residency import RealModels, Residency
 from safelight.engine.sources import Pulled

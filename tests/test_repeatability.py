@@ -6,7 +6,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from safelight.engine.parent import Child
-from safelight.engine.protocol import Generate, Setup, read_pixels
+from safelight.engine.pixels import Pixels, Size, output_path, read_pixels
+from safelight.engine.protocol import Generate, Setup
 from safelight.models.ovis_image import OvisImage
 from safelight.models.wan_image_to_image import WanImageToImage
 from safelight.models.z_image_controlnet import ZImageControlNet
@@ -59,18 +60,18 @@ async def child(models):
 def input_of(model, folder):
     image = Image.new("RGB", (512, 512), "white")
     ImageDraw.Draw(image).ellipse((100, 100, 400, 400), fill="red")
-    image.save(folder / "image.png")
+    (folder / "image.rgb").write_bytes(image.tobytes())
     mask = Image.new("RGB", (512, 512), "black")
     ImageDraw.Draw(mask).rectangle((200, 200, 400, 400), fill="white")
-    mask.save(folder / "mask.png")
+    (folder / "mask.rgb").write_bytes(mask.tobytes())
     files = {
-        "image_url": ["image.png"],
-        "mask_image_url": ["mask.png"],
-        "image_urls": ["image.png", "mask.png"],
+        "image_url": ["image.rgb"],
+        "mask_image_url": ["mask.rgb"],
+        "image_urls": ["image.rgb", "mask.rgb"],
     }
     images, body = {}, {"prompt": "a red ball", "seed": 11} | BODIES[model.__name__]
     for name in model.Input.model_fields.keys() & files:
-        images[name] = [str(folder / file) for file in files[name]]
+        images[name] = [Pixels(str(folder / file), Size(512, 512)) for file in files[name]]
         body[name] = "file:x" if name != "image_urls" else ["file:x"] * 2
     if "loras" in model.Input.model_fields:
         body["loras"] = []
@@ -83,7 +84,7 @@ async def run(child, model, folder):
     await child.start()
     request = Generate("job", f"tiny/{model.__name__}", settled, images, str(folder))
     done, _ = await child.generate(request, lambda progress: None)
-    return hashlib.sha256(read_pixels(folder, 0, done.sizes[0])).hexdigest()
+    return hashlib.sha256(read_pixels(output_path(folder, 0), done.sizes[0])).hexdigest()
 
 
 async def test_every_model_repeats_itself_also_in_another_order_and_after_a_restart(child, tmp_path):

@@ -164,7 +164,7 @@ async def test_sigterm_drains_and_leaves_no_process(tmp_path):
             waiting = submit(http, "test/slow", num_inference_steps=600)
             until(lambda: is_running(http, running))
             processes = [server.process.pid, *children_of(server.process.pid)]
-            assert len(processes) == 3  # the server, a worker and its child
+            assert len(processes) == 4  # the server, a worker and its two children
             server.process.terminate()
             refusal = until(lambda: _refused(http))
             assert refusal.headers["retry-after"]
@@ -236,7 +236,7 @@ async def test_no_process_outlives_a_server_that_is_killed(tmp_path):
         request_id = submit(http, "test/slow", num_inference_steps=900)
         until(lambda: is_running(http, request_id))
         processes = children_of(server.process.pid)
-        assert len(processes) == 2
+        assert len(processes) == 3
         server.process.kill()
         server.process.wait()
     await until_gone(processes)

@@ -14,7 +14,9 @@ from structlog.testing import capture_logs
 
 from safelight.accounts.accounts import OWNER_ID
 from safelight.db.wake import open_waker
-from safelight.engine.parent import Child, Patience
+from safelight.engine.decoder import Decoder
+from safelight.engine.parent import Child
+from safelight.engine.process import Patience
 from safelight.engine.protocol import Setup
 from safelight.errors import InternalError, StorageFull, Unavailable, WorkerLost
 from safelight.files.files import LocalFiles
@@ -34,7 +36,7 @@ from tests.sites import Site, answer
 
 MODELS = Path(__file__).parent / "models"
 QUICK = Pace(heartbeat_s=0.1, poll_s=0.5, drain_s=5, rest_s=0.2)
-IMPATIENT = Patience(step_s=1, stop_s=1)
+IMPATIENT = Patience(step_s=1, stop_s=1, decode_s=1)
 
 
 class RecordingStore(Store):
@@ -110,6 +112,7 @@ class Bench:
             loras=LoraLibrary(cache, fetcher, hub_url="http://127.0.0.1:1"),
             catalogue=load_catalogue(MODELS),
             child=Child(Setup("cpu", str(MODELS)), IMPATIENT),
+            decoder=Decoder(IMPATIENT),
         )
         self._waker = waker
         self._stop, self._at_once = asyncio.Event(), asyncio.Event()
@@ -341,6 +344,36 @@ async def test_the_next_job_is_claimed_and_fetched_while_one_runs(bench):
     # At most one is ahead: the third was not claimed before the second went into the child.
     assert calls.index(("claim", third)) > calls.index(("claim", second))
     assert origin.paths == ["/picture"]
+
+
+async def test_the_next_jobs_image_is_decoded_while_one_runs(bench):
+    file = await stored_picture(bench, OWNER_ID)
+    await bench.store.add_file(file)
+    bench.equip(decoder=Decoder())
+    bench.start()
+    first = await bench.submit("test/slow", num_inference_steps=900)
+    await bench.submit("test/echo", image_url=f"file:{file.id}")
+    async with asyncio.timeout(20):
+        while not list(bench.scratch.glob("*/image_url.0.rgb")):
+            await asyncio.sleep(0.02)
+    assert (await bench.get(first)).status is JobStatus.IN_PROGRESS
+    await bench.stop(at_once=True)
+    assert bench.equipment.decoder.pid is None
+
+
+async def test_an_image_that_kills_its_decoder_has_three_attempts_and_spends_nobody_elses(bench):
+    file = await stored_picture(bench, OWNER_ID)
+    await bench.store.add_file(file)
+    Image.new("1", (8000, 8000)).save(bench.files.path(file.id), "PNG")
+    bench.equip(decoder=Decoder(Patience(decode_s=0.01)))
+    bench.start()
+    drawn = await bench.submit("test/slow", num_inference_steps=900)
+    await bench.running(drawn)
+    poison = await bench.ended(await bench.submit("test/echo", image_url=f"file:{file.id}"))
+    assert (poison.status, poison.error.code, poison.attempt) == (JobStatus.FAILED, "worker_lost", 3)
+    assert (await bench.ended(await bench.submit("test/echo", image_url="https://127.0.0.1/x"))).error
+    running = await bench.get(drawn)
+    assert (running.status, running.attempt) == (JobStatus.IN_PROGRESS, 1)
 
 
 async def test_no_more_than_one_job_is_held_beside_the_running_one(bench):

@@ -81,7 +81,7 @@ async def test_the_vendor_draws_and_the_result_says_so(bench, vendor, wan):
     assert test_worker.opened(bench, job).getpixel((0, 0)) == (128, 0, 128)
     assert (job.outputs[0].width, job.outputs[0].height) == (1344, 576)
     assert (job.report.backend, job.report.weights) == ("upstream", "wan2.6-image")
-    assert set(job.report.timings) == {"fetch", "upstream", "load", "generate", "encode", "store"}
+    assert set(job.report.timings) == {"fetch", "upstream", "decode", "encode", "store"}
     assert job.report.notes == ()
     assert job.upstream_task == "task-1"
     told = result_of(job, "", include_cost=False)

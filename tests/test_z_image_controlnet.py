@@ -6,8 +6,9 @@ from PIL import Image
 
 from safelight.engine.control import Window
 from safelight.engine.parent import Child
+from safelight.engine.pixels import Pixels, Size, output_path, read_pixels
 from safelight.engine.preprocess import canny
-from safelight.engine.protocol import Generate, Setup, read_pixels
+from safelight.engine.protocol import Generate, Setup
 from safelight.engine.runner import RunStopped
 from safelight.engine.z_image_controlnet import HintingBlock
 from safelight.inputs import PIXELS
@@ -118,12 +119,13 @@ class Tiny(ZImageControlNet):
 async def test_the_child_gives_the_same_bytes(pipeline, loader, weights, tmp_path):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "tiny.py").write_text(OWN_MODEL.format(root=str(weights)))
-    picture().save(tmp_path / "control.png")
+    control = picture()
+    (tmp_path / "control.rgb").write_bytes(control.tobytes())
     request = Generate(
         "job",
         "test/tiny",
         body(seed=3),
-        {"image_url": [str(tmp_path / "control.png")]},
+        {"image_url": [Pixels(str(tmp_path / "control.rgb"), Size(*control.size))]},
         str(tmp_path),
     )
     child = Child(Setup("cpu", str(tmp_path / "models")))
@@ -133,7 +135,7 @@ async def test_the_child_gives_the_same_bytes(pipeline, loader, weights, tmp_pat
         done, _ = await child.generate(request, seen.append)
     finally:
         await child.kill()
-    assert read_pixels(tmp_path, 0, done.sizes[0]) == draw(pipeline, loader, seed=3).tobytes()
+    assert read_pixels(output_path(tmp_path, 0), done.sizes[0]) == draw(pipeline, loader, seed=3).tobytes()
     assert seen == [Progress(1, 2), Progress(2, 2)]
 
 

@@ -15,7 +15,8 @@ from safelight import __version__
 from safelight.client import APIError, Client, ConnectionFailed
 from safelight.db.sqlite import SAFE_WAL, is_wal_safe, sqlite
 from safelight.devices import Gpu, gpu_names
-from safelight.engine.parent import Child, ChildNotStarted
+from safelight.engine.parent import Child
+from safelight.engine.process import ChildNotStarted
 from safelight.engine.protocol import Setup
 from safelight.errors import SettingsError
 from safelight.models import REAL

@@ -21,7 +21,7 @@ ALLOWED = frozenset(
     | {"worker_id", "job_id", "attempt", "model_id", "account_id", "request_id", "pid", "chance"}
     | {"file_id", "event_id"}
     # how it went: words and numbers of ours
-    | {"status", "code", "reason", "returncode", "confined", "error", "at", "count", "seconds"}
+    | {"status", "code", "reason", "returncode", "confined", "module", "error", "at", "count", "seconds"}
     | {"http_status", "state"}
     # where: our own routes and hosts that the operator has named
     | {"endpoint", "method", "hosts", "endpoints", "upstream"}

@@ -1,4 +1,4 @@
-"""Take from the child process what it does not need: the network, privileges, and a life of its own.
+"""Take from a child process what it does not need: the network, privileges, memory, a life of its own.
 
 Linux only; elsewhere, and where the kernel refuses, the process says so and goes on. Names and numbers are
 those of <linux/sched.h>, <linux/prctl.h> and <linux/capability.h>.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -37,6 +38,12 @@ def leave_network() -> bool:
         return False
     _keep_ids(user, group)
     return _drop_capabilities(libc)
+
+
+def bound_memory(size_bytes: int) -> None:
+    """Have the kernel refuse this process more memory than that."""
+    if sys.platform.startswith("linux"):
+        resource.setrlimit(resource.RLIMIT_AS, (size_bytes, size_bytes))
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> bool:

@@ -1,51 +1,35 @@
-"""What a worker's two processes say to each other: length-prefixed JSON over pipes, no pickle.
+"""What a worker's processes say to each other: length-prefixed JSON over pipes, no pickle.
 
-The parent sends `Setup` once, then `Generate` and `Stop`. The child answers `Ready` once, then for every
-`Generate` one `Begun`, one `Loaded`, any number of `Step`, and one of `Done`, `Failed` or `Stopped`. Pixels
-travel as files: the parent names a folder, the child writes `0.rgb`, `1.rgb`, … there and tells their sizes.
+The parent sends the child that draws `Setup` once, then `Generate` and `Stop`. It answers `Ready` once, then
+for every `Generate` one `Begun`, one `Loaded`, any number of `Step`, and `Done`, `Failed` or `Stopped`. The
+child that decodes says `Ready` too, and answers every `Decode` with `Begun`, then `Decoded` or `Failed`.
 """
 
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic import Field, TypeAdapter, ValidationError
 
+from safelight.engine.pixels import RGB_BYTES, BrokenProtocol, Pixels, Size, strict
+from safelight.errors import SafelightError
 from safelight.jobs import Json, Preview
 from safelight.loras.references import LoraFile, LoraUse
 
 MAX_FRAME_BYTES = 16 * 2**20
 LENGTH_BYTES = 4
-RGB_BYTES = 3
 MAX_THUMBNAIL_SIDE = 256
+MAX_NOTE_CHARACTERS = 1000
 
 Message = TypeVar("Message")
-
-_strict = with_config(ConfigDict(strict=True, extra="forbid"))
-
-
-class BrokenProtocol(Exception):
-    """The other process closed its end, or said something that is no message."""
-
-
-@_strict
-@dataclass(frozen=True)
-class Size:
-    """Width and height of one output, in pixels."""
-
-    width: Annotated[int, Field(ge=1, le=16_384)]
-    height: Annotated[int, Field(ge=1, le=16_384)]
-
 
 # --- What the parent says -----------------------------------------------------------------------------
 
 
-@_strict
+@strict
 @dataclass(frozen=True)
 class RealWeights:
     """Which models draw with real weights, and where those are."""
@@ -56,7 +40,7 @@ class RealWeights:
     precision: Literal["bf16", "fp8"]
 
 
-@_strict
+@strict
 @dataclass(frozen=True)
 class Setup:
     """What the child needs to know before its first job. device: `auto`, `cpu`, `cuda` or `cuda:1`.
@@ -73,10 +57,10 @@ class Setup:
     kind: Literal["setup"] = "setup"
 
 
-@_strict
+@strict
 @dataclass(frozen=True)
 class Generate:
-    """Run one job. images: paths of the input files by field. folder: where the outputs go.
+    """Run one job. images: the input's, decoded, by field. folder: where the outputs go.
 
     loras: those of the input, in its order, checked and fetched.
     """
@@ -84,25 +68,30 @@ class Generate:
     job_id: str
     model_id: str
     input: Json
-    images: dict[str, list[str]]
+    images: dict[str, list[Pixels]]
     folder: str
     loras: list[LoraFile] = field(default_factory=list)
     kind: Literal["generate"] = "generate"
 
 
-@_strict
+@strict
 @dataclass(frozen=True)
 class Decode:
-    """Turn a picture that was drawn elsewhere into pixels of this size: the parent decodes nothing."""
+    """Decode the image file at `path` into raw RGB bytes at `target`: the parent decodes nothing.
 
-    job_id: str
+    backdrop: the colour that shows through where it is transparent. holes: its transparency is what is asked
+    for, as a mask. scaled_to: the size that the pixels shall have; None: the image's own.
+    """
+
     path: str
-    folder: str
-    size: Size
+    target: str
+    backdrop: str = "white"
+    holes: bool = False
+    scaled_to: Size | None = None
     kind: Literal["decode"] = "decode"
 
 
-@_strict
+@strict
 @dataclass(frozen=True)
 class Stop:
     """End the job that runs at its next step."""
@@ -112,27 +101,27 @@ class Stop:
 
 ModelId = Annotated[str, Field(max_length=200)]
 
-# --- What the child says ------------------------------------------------------------------------------
+# --- What the children say ----------------------------------------------------------------------------
 
 
-@_strict
+@strict
 @dataclass(frozen=True)
 class Ready:
-    """The child waits for jobs. confined: the kernel has taken its network away."""
+    """The child waits to be asked. confined: the kernel has taken its network away."""
 
     confined: bool
     kind: Literal["ready"] = "ready"
 
 
-@_strict
+@strict
 @dataclass(frozen=True)
 class Begun:
-    """The child has taken the job: what happens from now on may be the job's doing."""
+    """The child has taken what was asked: what happens from now on may be the job's doing."""
 
     kind: Literal["begun"] = "begun"
 
 
-@_strict
+@strict
 @dataclass(frozen=True)
 class Loaded:
     """The job's model is in memory; load_s seconds went into that. resident: all models that are."""
@@ -142,7 +131,7 @@ class Loaded:
     kind: Literal["loaded"] = "loaded"
 
 
-@_strict
+@strict
 @dataclass(frozen=True)
 class Thumbnail:
     """What the image looks like so far. rgb: its raw bytes in base64."""
@@ -168,7 +157,7 @@ class Thumbnail:
         return Preview(self.width, self.height, rgb)
 
 
-@_strict
+@strict
 @dataclass(frozen=True)
 class Step:
     """`step` of `steps` denoising steps are done. preview: what it looks like so far, if a model shows it."""
@@ -179,10 +168,10 @@ class Step:
     kind: Literal["step"] = "step"
 
 
-Note = Annotated[str, Field(max_length=1000)]
+Note = Annotated[str, Field(max_length=MAX_NOTE_CHARACTERS)]
 
 
-@_strict
+@strict
 @dataclass(frozen=True)
 class Done:
     """The outputs lie in the job's folder. notes: what had no effect or was cut.
@@ -199,7 +188,7 @@ class Done:
     kind: Literal["done"] = "done"
 
 
-@_strict
+@strict
 @dataclass(frozen=True)
 class Failed:
     """The job failed, in the words of one of the errors on the errors page."""
@@ -209,8 +198,13 @@ class Failed:
     ko: Note
     kind: Literal["failed"] = "failed"
 
+    @classmethod
+    def of(cls, error: SafelightError) -> Failed:
+        """Tell of an error."""
+        return cls(error.code, error.text.en[:MAX_NOTE_CHARACTERS], error.text.ko[:MAX_NOTE_CHARACTERS])
 
-@_strict
+
+@strict
 @dataclass(frozen=True)
 class Stopped:
     """The job ended because it was told to."""
@@ -218,8 +212,17 @@ class Stopped:
     kind: Literal["stopped"] = "stopped"
 
 
+@strict
+@dataclass(frozen=True)
+class Decoded:
+    """The image's pixels lie where they were asked for. size: the image's own."""
+
+    size: Size
+    kind: Literal["decoded"] = "decoded"
+
+
 FromParent = Setup | Generate | Decode | Stop
-FromChild = Ready | Begun | Loaded | Step | Done | Failed | Stopped
+FromChild = Ready | Begun | Loaded | Step | Done | Failed | Stopped | Decoded
 
 FROM_PARENT: TypeAdapter[FromParent] = TypeAdapter(Annotated[FromParent, Field(discriminator="kind")])
 FROM_CHILD: TypeAdapter[FromChild] = TypeAdapter(Annotated[FromChild, Field(discriminator="kind")])
@@ -260,28 +263,3 @@ def _decode(validate: Callable[[bytes], Message], body: bytes) -> Message:
     except ValidationError as error:
         # The details name the input, which may be a prompt.
         raise BrokenProtocol(f"no message: {error.error_count()} problems") from None
-
-
-# --- Pixels -------------------------------------------------------------------------------------------
-
-
-def pixels_path(folder: Path, index: int) -> Path:
-    """Where the child leaves the raw RGB bytes of its output number `index`."""
-    return folder / f"{index}.rgb"
-
-
-def read_pixels(folder: Path, index: int, size: Size) -> bytes:
-    """The raw RGB bytes of one output. Raises BrokenProtocol unless the file is what the child said.
-
-    A link is not followed: a child that was taken over must not choose what its parent reads.
-    """
-    expected = size.width * size.height * RGB_BYTES
-    try:
-        descriptor = os.open(pixels_path(folder, index), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise BrokenProtocol("an output is missing") from error
-    with open(descriptor, "rb") as file:
-        data = file.read(expected + 1)
-    if len(data) != expected:
-        raise BrokenProtocol("an output has another size than was said")
-    return data

@@ -1,4 +1,4 @@
-"""Run one job in the child: decode its images, load its model, generate, leave the pixels in its folder."""
+"""Run one job in the child: take up its images, load its model, generate, leave the pixels in its folder."""
 
 from __future__ import annotations
 
@@ -13,26 +13,23 @@ from typing import Any
 
 from PIL import Image
 
+from safelight.engine.pixels import Pixels, Size, output_path, read_pixels
 from safelight.engine.protocol import (
-    Decode,
+    MAX_NOTE_CHARACTERS,
     Done,
     Failed,
     FromChild,
     Generate,
     Loaded,
     Setup,
-    Size,
     Step,
     Stopped,
     Thumbnail,
-    pixels_path,
 )
 from safelight.engine.residency import RealModels, Residency
 from safelight.engine.trouble import is_device_broken, is_out_of_memory, known_trouble, out_of_memory
 from safelight.engine.weights import Loader
 from safelight.errors import SafelightError
-from safelight.images import codec
-from safelight.inputs import HOLES_SCHEME, ImageReference, image_fields
 from safelight.models import load_catalogue
 from safelight.models.base import Model, Run
 from safelight.settings import Precision
@@ -40,7 +37,6 @@ from safelight.weights.disk import WeightsDisk
 from safelight.weights.lock import read_lock
 
 MAX_NOTES = 50
-MAX_NOTE_CHARACTERS = 1000
 
 
 @dataclass(frozen=True)
@@ -83,31 +79,27 @@ class Runner:
                     self._residency.pipeline(model)
                 return
 
-    def run(self, request: Generate | Decode) -> Done | Failed | Stopped:
+    def run(self, request: Generate) -> Done | Failed | Stopped:
         """Run one job to its end, whatever that is."""
         try:
-            return _decoded(request) if isinstance(request, Decode) else self._generate(request)
+            return self._generate(request)
         except RunStopped:
             return Stopped()
         except SafelightError as error:
-            return _failed(error)
+            return Failed.of(error)
         except Exception as error:
             traceback.print_exc()
             if is_device_broken(error):
                 # Everything after it would fail too: a new process costs less.
                 sys.exit(1)
-            return _failed(known_trouble(error))
+            return Failed.of(known_trouble(error))
 
     def _generate(self, request: Generate) -> Done:
         model = self._catalogue.get(request.model_id)
         asked = model.Input.accepted(request.input)
         if model.id not in self._real_ids:
             model.check_installed(asked)  # it may have been accepted where more is installed
-        marks = image_fields(model.Input)
-        pictures = {
-            name: [_picture(Path(path), request.input[name], marks[name]) for path in paths]
-            for name, paths in request.images.items()
-        }
+        pictures = {name: [_picture(it) for it in images] for name, images in request.images.items()}
         job = _Job(request, model, asked, pictures)
         try:
             return self._drawn(job)
@@ -133,7 +125,7 @@ class Runner:
         run = self._run(job.request, context, job.pictures, notes)
         outputs = _checked(job.model.generate(pipeline, job.asked, run), job.model.output_size(job.asked))
         for index, output in enumerate(outputs):
-            pixels_path(Path(job.request.folder), index).write_bytes(output.tobytes())
+            output_path(Path(job.request.folder), index).write_bytes(output.tobytes())
         if leaner:
             notes.append("The device ran out of memory at first; it was drawn with less of the model on it.")
         if context.plan and context.plan.precision is Precision.FP8:
@@ -175,24 +167,10 @@ class Runner:
         )
 
 
-def _picture(path: Path, named: Any, mark: ImageReference) -> Image.Image:
-    """An input's image, by what the input names it."""
-    if isinstance(named, str) and named.startswith(HOLES_SCHEME):
-        return codec.decode_holes(path)
-    return codec.decode(path, mark.backdrop)
-
-
-def _decoded(request: Decode) -> Done:
-    """Leave the pixels of a picture that was drawn elsewhere, scaled where it has another size."""
-    started_s = time.monotonic()
-    picture = codec.decode(Path(request.path))
-    asked = (request.size.width, request.size.height)
-    notes = []
-    if picture.size != asked:
-        notes.append("It was drawn at {}×{} pixels and scaled to the asked size.".format(*picture.size))
-        picture = picture.resize(asked, Image.Resampling.LANCZOS)
-    pixels_path(Path(request.folder), 0).write_bytes(picture.tobytes())
-    return Done([request.size], "", time.monotonic() - started_s, notes)
+def _picture(pixels: Pixels) -> Image.Image:
+    """An input's image."""
+    size = pixels.size
+    return Image.frombytes("RGB", (size.width, size.height), read_pixels(Path(pixels.path), size))
 
 
 def _checked(outputs: Any, asked: tuple[int, int] | None) -> list[Image.Image]:
@@ -212,8 +190,3 @@ def _real_models(setup: Setup) -> RealModels | None:
         return None
     disk = WeightsDisk(Path(setup.real.folder), read_lock(Path(setup.real.lock_file)))
     return RealModels(frozenset(setup.real.model_ids), disk, Precision(setup.real.precision))
-
-
-def _failed(error: SafelightError) -> Failed:
-    text = error.text
-    return Failed(error.code, text.en[:MAX_NOTE_CHARACTERS], text.ko[:MAX_NOTE_CHARACTERS])

@@ -1,10 +1,13 @@
-"""Bring a job's input images and LoRAs to this machine, before the child needs them."""
+"""Bring a job's images and LoRAs to this machine, and have images decoded, before the child needs them."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
+from safelight.engine.decoder import Decoder
+from safelight.engine.pixels import Pixels
+from safelight.engine.protocol import Decode
 from safelight.engine.sources import Source
 from safelight.errors import FetchFailed, FileTooLarge, InvalidImage
 from safelight.files.files import FileStore
@@ -59,6 +62,27 @@ async def _fetch(address: str, path: Path, rules: tuple[Validation, ...], fetche
         if bound is None:
             raise
         raise InvalidImage(bound.error) from None
+
+
+async def decode_images(
+    attempt: Attempt, input_class: type[ModelInput], paths: dict[str, list[str]], decoder: Decoder
+) -> dict[str, list[Pixels]]:
+    """A job's input images as pixels in the attempt's folder, by field.
+
+    Raises RunFailed, StorageFull, ChildDied, ChildNotStarted.
+    """
+    marks = image_fields(input_class)
+    found: dict[str, list[Pixels]] = {}
+    for name in paths:
+        found[name] = []
+        named = attempt.job.input.get(name)
+        holes = isinstance(named, str) and named.startswith(HOLES_SCHEME)
+        for index, path in enumerate(paths[name]):
+            target = str(attempt.folder / f"{name}.{index}.rgb")
+            with attempt.timed("decode"):
+                size = await decoder.decode(Decode(path, target, marks[name].backdrop, holes))
+            found[name].append(Pixels(target, size))
+    return found
 
 
 async def fetch_loras(

@@ -10,7 +10,8 @@ from pathlib import Path
 from PIL import Image
 
 from safelight.db.clock import expiry
-from safelight.engine.protocol import BrokenProtocol, Done, Size, read_pixels
+from safelight.engine.pixels import BrokenProtocol, Size, output_path, read_pixels
+from safelight.engine.protocol import Done
 from safelight.errors import InternalError
 from safelight.files.files import FileStore
 from safelight.images import codec
@@ -48,7 +49,7 @@ async def store_outputs(
 
 def _encoded(folder: Path, index: int, size: Size, format: str) -> bytes:
     try:
-        pixels = read_pixels(folder, index, size)
+        pixels = read_pixels(output_path(folder, index), size)
     except BrokenProtocol as error:
         raise InternalError from error
     return codec.encode(Image.frombytes("RGB", (size.width, size.height), pixels), format)

@@ -1,4 +1,4 @@
-"""One attempt's way: fetch, generate, encode, store; and the one way in which it ends.
+"""One attempt's way: fetch, decode, generate, encode, store; and the one way in which it ends.
 
 Whatever goes wrong, the job ends once, or goes back to the queue.
 """
@@ -14,8 +14,11 @@ from typing import TypeVar
 import structlog
 
 from safelight import tracing
-from safelight.engine.parent import Child, ChildDied, ChildNotStarted, RunFailed, RunStopped
-from safelight.engine.protocol import Decode, Done, Generate, Size
+from safelight.engine.decoder import Decoder
+from safelight.engine.parent import Child, RunStopped
+from safelight.engine.pixels import Size, output_path
+from safelight.engine.process import ChildDied, ChildNotStarted, RunFailed
+from safelight.engine.protocol import Decode, Done, Generate
 from safelight.engine.sources import NanoFolders, Pulled, Source
 from safelight.errors import InternalError, SafelightError, StorageFull, Unavailable
 from safelight.files.files import FileStore, disk_errors
@@ -30,7 +33,7 @@ from safelight.weights.disk import WeightsDisk
 from safelight.worker import publish
 from safelight.worker.attempt import Attempt, Ending, Stage
 from safelight.worker.lora_library import LoraLibrary
-from safelight.worker.prepare import fetch_images, fetch_loras
+from safelight.worker.prepare import decode_images, fetch_images, fetch_loras
 from safelight.worker.upstream import Order, Upstream
 
 log = structlog.get_logger(__name__)
@@ -53,6 +56,7 @@ class Equipment:
     loras: LoraLibrary
     catalogue: Catalogue
     child: Child
+    decoder: Decoder = field(default_factory=Decoder)
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)
     disk: WeightsDisk | None = None
     keep_for: timedelta | None = None
@@ -108,14 +112,17 @@ class AttemptRunner:
             known = self._has
             images = await fetch_images(attempt, model.Input, known.store, known.files, known.fetcher)
             loras = await fetch_loras(attempt, model, known.loras, self._weights_of(model))
-        job, folder = attempt.job, str(attempt.folder)
-        request: Generate | Decode = Generate(attempt.name, job.model_id, job.input, images, folder, loras)
-        if upstream := self._has.upstreams.get(model.id):
-            request = await self._draw_elsewhere(attempt, upstream, model, images)
-        async with self._turn:
-            attempt.leave_room()
-            done = await self._generate(attempt, request)
+        if upstream := known.upstreams.get(model.id):
+            done = await self._draw_elsewhere(attempt, upstream, model, images)
             await self._publishing.acquire()
+        else:
+            pixels = await decode_images(attempt, model.Input, images, known.decoder)
+            job, folder = attempt.job, str(attempt.folder)
+            request = Generate(attempt.name, job.model_id, job.input, pixels, folder, loras)
+            async with self._turn:
+                attempt.leave_room()
+                done = await self._generate(attempt, request)
+                await self._publishing.acquire()
         try:
             await self._publish(attempt, done)
         finally:
@@ -123,8 +130,8 @@ class AttemptRunner:
 
     async def _draw_elsewhere(
         self, attempt: Attempt, upstream: Upstream, model: Model, images: dict[str, list[str]]
-    ) -> Decode:
-        """Have an upstream draw, beside whatever the child does; what is left to do then is decoding."""
+    ) -> Done:
+        """Have an upstream draw, beside whatever the child does, and decode what it drew."""
         attempt.stage = Stage.ELSEWHERE
         attempt.leave_room()
         job, picture = attempt.job, attempt.folder / "drawn"
@@ -138,23 +145,25 @@ class AttemptRunner:
         with attempt.timed("upstream"):
             await upstream.draw(Order(job.input, images, job.upstream_task, remember), picture)
         attempt.drawn_by = upstream.name
-        size = model.output_size(model.Input.accepted(job.input))
-        assert size is not None  # noqa: S101 - no upstream draws at a size that its input does not say
-        return Decode(attempt.name, str(picture), str(attempt.folder), Size(*size))
+        asked = model.output_size(model.Input.accepted(job.input))
+        assert asked is not None  # noqa: S101 - no upstream draws at a size that its input does not say
+        size, target = Size(*asked), str(output_path(attempt.folder, 0))
+        with attempt.timed("decode"):
+            drawn = await self._has.decoder.decode(Decode(str(picture), target, scaled_to=size))
+        attempt.stage = Stage.FINISHING
+        note = f"It was drawn at {drawn.width}×{drawn.height} pixels and scaled to the asked size."
+        return Done([size], upstream.name, 0.0, [] if drawn == size else [note])
 
-    async def _generate(self, attempt: Attempt, request: Generate | Decode) -> Done:
+    async def _generate(self, attempt: Attempt, request: Generate) -> Done:
         attempt.stage = Stage.RUNNING
         await self._has.child.start()
         if attempt.ending is not None:
             raise RunStopped
-        try:
-            with tracing.span("generate"):
-                done, attempt.timings["load"] = await self._has.child.generate(
-                    request, lambda progress: self._note(attempt, progress)
-                )
-                tracing.note(load_s=attempt.timings["load"], generate_s=done.generate_s)
-        except RunFailed as error:
-            raise StorageFull if error.code == StorageFull.code else error from None
+        with tracing.span("generate"):
+            done, attempt.timings["load"] = await self._has.child.generate(
+                request, lambda progress: self._note(attempt, progress)
+            )
+            tracing.note(load_s=attempt.timings["load"], generate_s=done.generate_s)
         attempt.timings["generate"] = done.generate_s
         attempt.stage = Stage.FINISHING
         return done

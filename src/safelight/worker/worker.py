@@ -17,7 +17,7 @@ import structlog
 
 from safelight import tracing
 from safelight.db.wake import Waker
-from safelight.engine.parent import ChildNotStarted
+from safelight.engine.process import ChildNotStarted
 from safelight.jobs import Job
 from safelight.queue.backoff import backoff, unless
 from safelight.queue.store import Lease
@@ -91,6 +91,7 @@ class Worker:
                 heartbeats.cancel()
         finally:
             await self._has.child.kill()
+            await self._has.decoder.kill()
             log.info("worker_stopped", worker_id=self.id)
 
     # --- claiming -----------------------------------------------------------------------------------------
@@ -99,7 +100,7 @@ class Worker:
         delays = backoff()
         while await unless(stop, self._ready_to_claim()):
             try:
-                await self._has.child.start()
+                await self._start_children()
                 job = await self._claim()
             except (ChildNotStarted, *NOT_NOW) as error:
                 log.warning("cannot_claim", worker_id=self.id, reason=str(error))
@@ -112,6 +113,12 @@ class Worker:
             else:
                 self._room.release()
                 await unless(stop, self._waker.wait(self._pace.poll_s))
+
+    async def _start_children(self) -> None:
+        starts = (self._has.child.start(), self._has.decoder.start())
+        for error in await asyncio.gather(*starts, return_exceptions=True):
+            if error is not None:
+                raise error
 
     async def _claim(self) -> Job | None:
         claimable = self._claimable_ids()
