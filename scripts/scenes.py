@@ -32,7 +32,7 @@ def _page(path: str) -> Callable[[Visitor], None]:
 def _refused_login(visitor: Visitor) -> None:
     visitor.go("/login")
     visitor.page.locator("#key").fill("sl_not-the-whole-key")
-    visitor.press("login.submit")
+    visitor.press("login.submit_key")
     visitor.page.get_by_role("alert").wait_for()
 
 
@@ -155,6 +155,11 @@ def _revoke(visitor: Visitor) -> None:
     visitor.press("profile.revoke")
 
 
+def _password(visitor: Visitor) -> None:
+    visitor.go("/profile#password")
+    visitor.page.locator("#password summary").click()
+
+
 def _busy(visitor: Visitor) -> None:
     with _api(visitor) as api:
         for model in MODELS:
@@ -190,6 +195,7 @@ SCENES = {
     "profile-new-key": Scene(_new_key, "studio"),
     "profile-made-key": Scene(_made_key, "studio"),
     "profile-revoke": Scene(_revoke, "studio"),
+    "profile-password": Scene(_password, "studio"),
     "profile-no-credits": Scene(_page("/profile#credits"), "newcomer"),
     "operator-accounts": Scene(_page("/operator/accounts"), "owner"),
     "operator-account": Scene(_account, "owner"),

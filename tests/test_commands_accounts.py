@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
 
+import httpx2
 import pytest
 
-from tests.serving import served
-from tests.test_cli import safelight
+from tests.serving import Served, clean_environment, served
+from tests.test_cli import COMMAND, read_until, safelight
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +75,47 @@ def test_usage_is_shown_by_day_key_and_model(at):
     assert row[1:] == ["first key", "test/instant", "1", "0", "0"]
     assert safelight(at, "usage", "--from", "yesterday").returncode == 65
     assert out_of(safelight(at, "usage", "--to", "2020-01-01")) == ""
+
+
+def logs_in(at: Served, email: str, password: str) -> bool:
+    form = {"email": email, "password": password}
+    return httpx2.post(f"{at.url}/login", data=form, headers={"origin": at.url}).status_code == 303
+
+
+def test_a_password_is_set_from_a_script_and_removed(at):
+    made = json.loads(out_of(safelight(at, "accounts", "create", "dora@example.org", "--json")))
+    named = ("accounts", "password", "Dora@example.org")
+    done = safelight(at, *named, "--stdin", stdin="four words in a row\n")
+    assert (out_of(done), done.stderr) == ("", "dora@example.org logs in with a password or a key.\n")
+    assert logs_in(at, "dora@example.org", "four words in a row")
+    short = safelight(at, *named, "--stdin", stdin="hunter2\n")
+    assert (short.returncode, short.stderr) == (65, "safelight: password: must have at least 12 characters\n")
+    assert "with a key." in safelight(at, "accounts", "password", made["id"], "--remove").stderr
+    assert not logs_in(at, "dora@example.org", "four words in a row")
+    safelight(at, "accounts", "create", "DORA@example.org")
+    twins = safelight(at, *named, "--remove")
+    assert twins.returncode == 65
+    assert made["id"] in twins.stderr
+    assert "words" not in at.log()
+
+
+def test_on_a_terminal_a_password_is_asked_for_twice_and_not_shown(at):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "accounts", "password", "owner@localhost"],
+        env=clean_environment(base_url=at.url, data_dir=at.data_dir) | {"TERM": "xterm"},
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = ""
+    for question in ("New password: ", "Once more: "):
+        shown += read_until(ours, question)
+        os.write(ours, b"the owner's own words\n")
+    shown += read_until(ours, "a password or a key.")
+    assert process.wait(60) == 0
+    os.close(ours)
+    assert "words" not in shown
+    assert logs_in(at, "owner@localhost", "the owner's own words")

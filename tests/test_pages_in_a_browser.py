@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from safelight.accounts.accounts import OWNER_ID
+from safelight.accounts.accounts import FIRST_KEY, OWNER_ID
+from safelight.texts import Language
+from safelight.web import texts
 from tests.api_server import OWNER_KEY, RunningServer
 from tests.browser import (
     DESKTOP,
@@ -127,7 +129,7 @@ def test_a_key_logs_in_and_leads_back(page, server):
     page.goto(f"/models/{INPAINTING}/api")
     page.get_by_role("link", name="Log in").click()
     page.get_by_label("API key").fill(OWNER_KEY)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in with the key").click()
     page.wait_for_url(f"{server.url}/models/{INPAINTING}/api")
 
 
@@ -135,9 +137,71 @@ def test_a_wrong_key_is_told_at_its_field(watched, page):
     watched.expected = ["401"]
     page.goto("/login")
     page.get_by_label("API key").fill("w" * 40)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in with the key").click()
     expect(page.get_by_role("alert")).to_contain_text("unknown or was revoked")
     assert axe_violations(page) == []
+
+
+@pytest.mark.parametrize(
+    ("context", "language"), [(DESKTOP, Language.EN), (PHONE, Language.KO)], indirect=["context"]
+)
+def test_a_password_is_set_on_the_profile_and_logs_in(context, server, watched, page, language):
+    watched.expected = ["401", "422"]
+    email = f"{language}@example.org"
+    account = server.do(server.services.accounts.create(email))
+    login(context, server, server.do(server.services.keys.create(account.id, FIRST_KEY))[1])
+
+    def says(key: str) -> str:
+        return texts.ALL[key].within(language)
+
+    def fill(key: str, value: str) -> None:
+        page.get_by_label(says(key), exact=True).fill(value)
+
+    def press(key: str) -> None:
+        page.get_by_role("button", name=says(key), exact=True).click()
+
+    def is_sound() -> bool:
+        untranslated = (left_in_english if language is Language.KO else left_in_korean)(page)
+        return not (axe_violations(page) or untranslated or is_wider_than_its_window(page))
+
+    page.goto(in_language("/profile", language))
+    page.get_by_text(says("password.set"), exact=True).click()
+    for key in ("password.new", "password.repeated"):
+        fill(key, "네 단어를 이어서 쓰기")
+    assert is_sound()
+    press("password.save")
+    expect(page.get_by_role("status")).to_have_text(says("password.outcome_set"))
+    page.get_by_text(says("password.change_or_remove"), exact=True).click()
+    assert is_sound()
+    fill("password.current", "not this one")
+    press("password.remove")
+    expect(page.get_by_role("alert")).to_have_text(says("password.current_refused"))
+    assert is_sound()
+    context.clear_cookies()
+    page.goto(in_language("/login?next=/profile", language))
+    fill("login.email", email)
+    fill("login.password", "not this one")
+    press("login.submit")
+    expect(page.get_by_role("alert")).to_have_text(says("login.password_refused"))
+    expect(page.get_by_label(says("login.password"), exact=True)).to_be_focused()
+    assert is_sound()
+    fill("login.password", "네 단어를 이어서 쓰기")
+    press("login.submit")
+    page.wait_for_url(f"{server.url}/profile")
+
+
+@pytest.mark.parametrize("context", [{**DESKTOP, "java_script_enabled": False}], indirect=True)
+def test_a_password_needs_no_script(server, page):
+    account = server.do(server.services.accounts.create("plain@example.org"))
+    server.do(server.services.passwords.reset(account, "four words in a row"))
+    page.goto("/login?next=/profile")
+    page.get_by_label("E-mail address").fill("plain@example.org")
+    page.get_by_label("Password").fill("four words in a row")
+    page.get_by_role("button", name="Log in", exact=True).click()
+    page.get_by_text("Change or remove").click()
+    page.get_by_label("Current password").fill("four words in a row")
+    page.get_by_role("button", name="Remove password").click()
+    expect(page.get_by_role("status")).to_contain_text("Your password is removed.")
 
 
 def test_colours_change_at_once_and_stay(page):

@@ -1,4 +1,4 @@
-"""How many requests an account or a key may submit in any minute.
+"""How often something may happen: submissions of an account or a key in any minute, and what else is counted.
 
 Counted in this process, by a clock that only moves forward: when the machine's time is set, nobody is
 refused for it, and a restart forgets. A server of several API processes counts in each of them.
@@ -28,35 +28,68 @@ class Window:
     reset_s: int
 
 
+class Recent:
+    """When each of many names was counted in the last `span_s` seconds. What is older is forgotten."""
+
+    def __init__(self, span_s: float) -> None:
+        self.span_s = span_s
+        self._times: dict[str, deque[float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def times(self, name: str, now: float) -> Sequence[float]:
+        """When a name was counted, the oldest first."""
+        times = self._times.get(name, deque())
+        while times and times[0] <= now - self.span_s:
+            times.popleft()
+        return times
+
+    def wait_s(self, name: str, most: int, now: float) -> float:
+        """Seconds until a name may be counted once more; 0: it may be now."""
+        times = self.times(name, now)
+        return times[len(times) - most] + self.span_s - now if len(times) >= most else 0
+
+    def add(self, name: str, now: float) -> None:
+        """Count a name."""
+        times = self._times.pop(name, deque())
+        times.append(now)
+        self._times[name] = times  # Behind all others, so that what can be forgotten is in front.
+        while (first := next(iter(self._times))) != name and self._is_over(first, now):
+            del self._times[first]
+
+    def take_back(self, name: str, at: float) -> None:
+        """Have a name counted once less."""
+        times = self._times.get(name, deque())
+        if at in times:
+            times.remove(at)
+
+    def _is_over(self, name: str, now: float) -> bool:
+        return not self.times(name, now)
+
+
 class Rates:
     """The submissions of the last minute, by account and by key."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._times: dict[str, deque[float]] = {}
+        self._recent = Recent(MINUTE_S)
 
     def windows(self, caller: Caller) -> list[Window]:
         """What is left to a caller, of each limit that it has."""
         now = self._clock()
-        return [_window(self._recent(name, now), most, now) for name, most in _limits(caller)]
+        return [_window(self._recent.times(name, now), most, now) for name, most in _limits(caller)]
 
     def count(self, caller: Caller) -> list[Window]:
         """Count a submission. Returns what is left after it. Raises RateLimited, and then counts nothing."""
         now = self._clock()
         limits = _limits(caller)
-        recent = [self._recent(name, now) for name, _ in limits]
-        for (name, most), times in zip(limits, recent, strict=True):
-            if len(times) >= most:
-                raise _too_many(name, most, times[len(times) - most] + MINUTE_S - now)
-        for times in recent:
-            times.append(now)
-        return [_window(times, most, now) for (_, most), times in zip(limits, recent, strict=True)]
-
-    def _recent(self, name: str, now: float) -> deque[float]:
-        times = self._times.setdefault(name, deque())
-        while times and times[0] <= now - MINUTE_S:
-            times.popleft()
-        return times
+        for name, most in limits:
+            if wait_s := self._recent.wait_s(name, most, now):
+                raise _too_many(name, most, wait_s)
+        for name, _ in limits:
+            self._recent.add(name, now)
+        return [_window(self._recent.times(name, now), most, now) for name, most in limits]
 
 
 _IN_KOREAN = {"account": "계정", "key": "키"}

@@ -1,7 +1,8 @@
 """Sessions: how a browser stays logged in, and the one-time codes that log one in.
 
 Like a key, a session's token is 256 random bits of which the database keeps the SHA-256 alone. A session that
-a key began may what that key may, and ends when it is revoked or expires.
+a key began may what that key may, and ends when it is revoked or expires. One that a password or a code began
+may what the account may: as much as with a key of all scopes that has no limits of its own.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, bindparam
 
 from safelight.accounts.keys import WHO, Keys, caller_of, is_valid
+from safelight.accounts.passwords import Proven
 from safelight.callers import Caller
 from safelight.db.database import Database
 from safelight.db.statements import Statement
-from safelight.db.tables import accounts, api_keys, login_codes, sessions
+from safelight.db.tables import accounts, api_keys, login_codes, passwords, sessions
 from safelight.errors import Unauthorized
 from safelight.jobs import Json
 
@@ -38,6 +40,16 @@ class Sessions:
         """Start a session of a key's account. Returns its token. Raises Unauthorized."""
         holder = (await self._keys.authenticate(key)).account.id
         return await self._database.write(lambda connection: _begin(connection, holder, _digest(key)))
+
+    async def begin_with_password(self, proven: Proven) -> str:
+        """Start a session of the account whose password was given. Returns its token.
+
+        Raises Unauthorized when that password was changed meanwhile.
+        """
+        token = await self._database.write(lambda connection: _begin_while_it_fits(connection, proven))
+        if token is None:
+            raise Unauthorized
+        return token
 
     async def begin_with_code(self, code: str) -> str:
         """Start a session with a one-time code, which is used up. Raises Unauthorized."""
@@ -76,6 +88,13 @@ def _begin(connection: Connection, account_id: str, key_sha256: bytes | None) ->
         )
     )
     return token
+
+
+def _begin_while_it_fits(connection: Connection, proven: Proven) -> str | None:
+    """Who changes the password ends all sessions: none may begin with the old one after that."""
+    this = (passwords.c.account_id == proven.account_id) & (passwords.c.hash == proven.hash)
+    known = sa.select(passwords.c.account_id).where(this).with_for_update(read=True)
+    return _begin(connection, proven.account_id, None) if connection.scalar(known) else None
 
 
 def _new_code(connection: Connection, account_id: str) -> str:

@@ -23,7 +23,7 @@ from safelight.api.account_shapes import (
 from safelight.api.account_wire import account_shown, entry_shown, key_shown, usd
 from safelight.api.answers import json_answer
 from safelight.api.documentation import body_of, documented, in_path
-from safelight.api.forms import AccountForm, GrantForm, KeyForm, LimitsForm, read_form
+from safelight.api.forms import AccountForm, GrantForm, KeyForm, LimitsForm, PasswordForm, read_form
 from safelight.api.services import services
 from safelight.credits.ledger import Balance
 
@@ -60,6 +60,18 @@ async def set_limits(request: Request) -> Response:
     """Give an account other limits; what is left out is unlimited."""
     form = await read_form(request, LimitsForm)
     account = await services(request).accounts.set_limits(_account_id(request), form.limits())
+    return json_answer(account_shown(account, await services(request).ledger.balance(account.id)))
+
+
+@router.put(
+    "/v1/admin/accounts/{account_id}/password",
+    **documented(ApiAccount, "admin", _ACCOUNT, body=body_of(PasswordForm)),
+)
+async def set_password(request: Request) -> Response:
+    """Give an account a password for the pages, or none, and end its sessions there."""
+    form = await read_form(request, PasswordForm)
+    account = await services(request).accounts.get(_account_id(request))
+    await services(request).passwords.reset(account, form.password)
     return json_answer(account_shown(account, await services(request).ledger.balance(account.id)))
 
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from starlette.requests import Request
 
 from safelight.accounts.keys import NewKey
+from safelight.accounts.passwords import MAX_CHARACTERS, MIN_CHARACTERS, normalized
 from safelight.api.body import parse_json, read_json_body
 from safelight.api.services import language
 from safelight.callers import Limits, Scope
@@ -62,9 +63,28 @@ def _address(value: str) -> str:
     return value
 
 
+def _password(value: object) -> str:
+    """A new password. What refuses it shows nothing of what was sent."""
+    if not isinstance(value, str):
+        raise Refused(Text("must be a string", "문자열이어야 합니다"))
+    password = normalized(value)
+    if len(password) < MIN_CHARACTERS:
+        raise Refused(
+            Text(f"must have at least {MIN_CHARACTERS} characters", f"{MIN_CHARACTERS}자 이상이어야 합니다")
+        )
+    if len(password) > MAX_CHARACTERS:
+        raise Refused(
+            Text(f"must have at most {MAX_CHARACTERS} characters", f"{MAX_CHARACTERS}자까지 가능합니다")
+        )
+    return password
+
+
 Amount = Annotated[Decimal, BeforeValidator(_amount)]
 Credits = Annotated[Amount, AfterValidator(_not_negative)]
 ScopeName = Literal["submit", "read", "admin"]
+Password = Annotated[
+    PlainText, BeforeValidator(_password), Field(min_length=MIN_CHARACTERS, max_length=MAX_CHARACTERS)
+]
 Name = Annotated[PlainText, AfterValidator(_named), Field(max_length=100)]
 
 
@@ -107,3 +127,9 @@ class AccountForm(LimitsForm):
 
     email: Annotated[PlainText, AfterValidator(_address), Field(max_length=254)]
     unmetered: bool = False
+
+
+class PasswordForm(Body):
+    """The password that an account shall have; null: none."""
+
+    password: Password | None

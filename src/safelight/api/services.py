@@ -14,6 +14,7 @@ from starlette.requests import Request
 from safelight.accounts.accounts import Accounts
 from safelight.accounts.device_logins import DeviceLogins
 from safelight.accounts.keys import Keys
+from safelight.accounts.passwords import Passwords
 from safelight.accounts.rates import Rates, tightest
 from safelight.accounts.sessions import Sessions
 from safelight.callers import Account, Caller
@@ -54,6 +55,7 @@ class Services:
     store: Store
     accounts: Accounts
     keys: Keys
+    passwords: Passwords
     sessions: Sessions
     attendance: Attendance
     operations: Operations
@@ -102,6 +104,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             store=Store(database, waker),
             accounts=Accounts(database),
             keys=keys,
+            passwords=Passwords(database),
             attendance=Attendance(database),
             operations=Operations(database),
             sessions=Sessions(database, keys),
@@ -155,6 +158,11 @@ def language(request: Request) -> Language:
     asked = request.query_params.get("lang") if request.scope["query_string"] else None
     accepted = _header(request, b"accept-language")
     return choose_language(asked, accepted) if asked or accepted else Language.EN
+
+
+def client_address(request: Request) -> str:
+    """Where a request comes from; behind a proxy that the server trusts, what that says."""
+    return request.client.host if request.client else ""
 
 
 def base_url(request: Request) -> str:

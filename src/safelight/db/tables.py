@@ -12,7 +12,7 @@ from sqlalchemy.engine import Dialect
 
 from safelight.jobs import JobStatus
 
-REVISION = "0015"
+REVISION = "0016"
 """The newest migration. A database that is there already is opened without importing Alembic."""
 
 IN_QUEUE = sa.text("status = 'in_queue'")
@@ -124,6 +124,17 @@ sessions = sa.Table(
     sa.Column("key_sha256", sa.LargeBinary, sa.ForeignKey("api_keys.sha256")),
     sa.Column("expires_at", UtcDateTime, nullable=False),
 )
+
+passwords = sa.Table(
+    "passwords",
+    metadata,
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.Column("set_at", UtcDateTime, nullable=False),
+)
+"""Beside the accounts, not in them: who lists accounts reads no hash, and of those with a password each has a
+name of its own."""
 
 login_codes = sa.Table(
     "login_codes",

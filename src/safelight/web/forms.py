@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from safelight.api.browser import check_origin
 from safelight.api.guards import headers_of
@@ -56,3 +57,10 @@ def problems_of(error: SafelightError, language: Language) -> dict[str, str]:
     if isinstance(error, InvalidInput) and error.fields:
         return {problem.field.split("[")[0]: problem.within(language) for problem in error.fields}
     return {"": error.text.within(language)}
+
+
+def told_to_wait(response: Response, error: SafelightError) -> Response:
+    """The answer to a form that was refused, with when to try again, where that is known."""
+    if error.retry_after_s is not None:
+        response.headers["retry-after"] = str(error.retry_after_s)
+    return response

@@ -1,4 +1,4 @@
-"""Logging in with a key or a one-time code, logging out, and what a visitor prefers."""
+"""Logging in with a password, a key or a one-time code, logging out, and what a visitor prefers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from starlette.responses import RedirectResponse, Response
 from safelight.accounts.sessions import LIFETIME
 from safelight.api.browser import SESSION, cookies_of, session_cookie
 from safelight.api.guards import headers_of
-from safelight.api.services import services
-from safelight.errors import Unauthorized
-from safelight.web.forms import read_form
+from safelight.api.services import client_address, services
+from safelight.errors import RateLimited, Unauthorized
+from safelight.web import texts
+from safelight.web.forms import Form, read_form, told_to_wait
 from safelight.web.rendering import keep, render
 from safelight.web.visit import THEME, THEMES, visit_of
 
@@ -20,25 +21,42 @@ _LOCAL_PATH = re.compile(r"/(?![/\\])[!-~]{0,2000}")
 
 
 async def login_form(request: Request) -> Response:
-    """Ask for a key. A link with a code in its fragment logs in by itself."""
-    visit = await visit_of(request)
-    return render(visit, "login.html", next=_local(request.query_params.get("next")), problem=None)
+    """Ask for a password or a key. A link with a code in its fragment logs in by itself."""
+    wanted = _local(request.query_params.get("next"))
+    return render(await visit_of(request), "login.html", next=wanted, email="", problems={})
 
 
 async def log_in(request: Request) -> Response:
     """Begin a session, and go where the visitor wanted to go."""
     form = await read_form(request)
-    sessions = services(request).sessions
     wanted = _local(form.first("next"))
+    way = "code" if form.first("code") else "password" if form.first("email") else "key"
     try:
-        if code := form.first("code"):
-            token = await sessions.begin_with_code(code)
-        else:
-            token = await sessions.begin_with_key(form.first("key").strip())
-    except Unauthorized:
-        problem = "login.code_refused" if form.first("code") else "login.key_refused"
-        return render(await visit_of(request), "login.html", 401, next=wanted, problem=problem)
+        token = await _WAYS[way](request, form)
+    except (Unauthorized, RateLimited) as error:
+        visit = await visit_of(request)
+        why = error.text if isinstance(error, RateLimited) else texts.ALL[f"login.{way}_refused"]
+        problems = {"key" if way == "code" else way: why.within(visit.language)}
+        shown = {"next": wanted, "email": form.first("email"), "problems": problems}
+        return told_to_wait(render(visit, "login.html", error.http_status, **shown), error)
     return _with_session(request, token, int(LIFETIME.total_seconds()), wanted)
+
+
+async def _by_code(request: Request, form: Form) -> str:
+    return await services(request).sessions.begin_with_code(form.first("code"))
+
+
+async def _by_password(request: Request, form: Form) -> str:
+    known, address = services(request), client_address(request)
+    proven = await known.passwords.prove(form.first("email"), form.first("password"), address)
+    return await known.sessions.begin_with_password(proven)
+
+
+async def _by_key(request: Request, form: Form) -> str:
+    return await services(request).sessions.begin_with_key(form.first("key").strip())
+
+
+_WAYS = {"code": _by_code, "password": _by_password, "key": _by_key}
 
 
 async def log_out(request: Request) -> Response:

@@ -40,6 +40,7 @@ class Site:
         Route("/profile", profile.profile),
         Route("/profile/keys", profile.create_key, methods=["POST"]),
         Route("/profile/keys/{key_id}/revoke", profile.revoke_key, methods=["POST"]),
+        Route("/profile/password", profile.set_password, methods=["POST"]),
         Route("/operator", operator.overview),
         Route("/operator/accounts", operator_accounts.accounts, methods=["GET"]),
         Route("/operator/accounts", operator_accounts.create_account, methods=["POST"]),

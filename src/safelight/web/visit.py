@@ -20,7 +20,7 @@ from safelight.texts import Language, Text, choose_language
 LANGUAGE = "safelight_language"
 THEME = "safelight_theme"
 THEMES = ("light", "dark")
-_FORM = re.compile(r"/(keys|limits|credits)$")
+_FORM = re.compile(r"/(keys|limits|credits|password)$")
 
 
 @dataclass(frozen=True)

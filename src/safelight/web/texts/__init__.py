@@ -13,6 +13,7 @@ from safelight.web.texts import (
     login,
     money,
     operator,
+    password,
     playground,
     profile,
 )
@@ -27,6 +28,7 @@ _PAGES = (
     login,
     money,
     operator,
+    password,
     playground,
     profile,
 )
