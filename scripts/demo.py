@@ -24,7 +24,7 @@ from safelight.client import APIError, Client, ConnectionFailed, RequestCancelle
 from safelight.examples import Example
 from safelight.jobs import Json
 from safelight.settings import Settings, read_settings
-from scripts.examples import body, picture, read_examples
+from scripts.examples import body, read_examples
 from scripts.server import server
 from scripts.sheet import Drawn, draw_sheet
 
@@ -139,7 +139,7 @@ def _outcome(
         return Outcome(example, error=str(error))
     finally:
         progress.remove_task(line)
-    return Outcome(example, Drawn(example.model, example.input, picture(example), path), result)
+    return Outcome(example, Drawn(example.model, example.input, tuple(example.pictures()), path), result)
 
 
 # --- The end --------------------------------------------------------------------------------------------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from safelight import examples
 from safelight.arguments import data_uri
 from safelight.examples import Example
@@ -20,8 +18,3 @@ def read_examples() -> list[Example]:
 def body(example: Example) -> Json:
     """The input as the demo sends it: files as data URIs."""
     return example.with_pictures(data_uri)
-
-
-def picture(example: Example) -> Path | None:
-    """The first image of the input."""
-    return next(example.pictures(), None)

@@ -18,24 +18,26 @@ PAPER, INK, FAINT = "white", "#222222", "#777777"
 
 @dataclass(frozen=True)
 class Drawn:
-    """One request that succeeded: the image it was given, if any, and the file that came out."""
+    """One request that succeeded: the images that it was given, and the file that came out."""
 
     model: str
     input: Json
-    picture: Path | None
+    pictures: tuple[Path, ...]
     output: Path
 
 
 def draw_sheet(drawn: Sequence[Drawn], path: Path) -> None:
     """Write the sheet."""
-    width = 2 * CELL + TEXT_WIDTH + 4 * GAP
-    sheet = Image.new("RGB", (width, len(drawn) * (CELL + GAP) + GAP), PAPER)
+    columns = max((len(one.pictures) for one in drawn), default=0) + 1
+    text = GAP + columns * (CELL + GAP)
+    sheet = Image.new("RGB", (text + TEXT_WIDTH + GAP, len(drawn) * (CELL + GAP) + GAP), PAPER)
     for number, one in enumerate(drawn):
         top = GAP + number * (CELL + GAP)
-        if one.picture:
-            _paste(sheet, one.picture, GAP, top)
-        _paste(sheet, one.output, 2 * GAP + CELL, top)
-        _write(sheet, one, 3 * GAP + 2 * CELL, top)
+        # What came out stands in the last column, what went in just before it.
+        given = columns - 1 - len(one.pictures)
+        for column, picture in enumerate((*one.pictures, one.output), given):
+            _paste(sheet, picture, GAP + column * (CELL + GAP), top)
+        _write(sheet, one, text, top)
     sheet.save(path)
 
 
@@ -49,11 +51,11 @@ def _paste(sheet: Image.Image, path: Path, left: int, top: int) -> None:
 def _write(sheet: Image.Image, one: Drawn, left: int, top: int) -> None:
     draw = ImageDraw.Draw(sheet)
     font, small = ImageFont.load_default(15), ImageFont.load_default(12)
-    pictures = one.picture.name if one.picture else None
+    pictures = [path.name for path in one.pictures]
     rest = [
         f"{name} {value}"
         for name, value in one.input.items()
-        if name != "prompt" and value != [] and value != pictures
+        if name != "prompt" and value not in ([], pictures, *pictures)
     ]
     draw.text((left, top), one.model, FAINT, small)
     asked = _wrapped(str(one.input.get("prompt", "")), font)

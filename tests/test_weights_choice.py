@@ -1,12 +1,14 @@
 """Which weights a machine draws with; its GPU is what a stand-in of the driver's own tool says."""
 
 import os
+from dataclasses import replace
 
 import pytest
 
 from safelight import devices
 from safelight.devices import gpus, main_memory_bytes
 from safelight.doctor import Verdict, _model
+from safelight.models.base import Part
 from safelight.models.ovis_image import OvisImage
 from safelight.models.wan_image_to_image import WanImageToImage
 from safelight.models.z_image_controlnet import ZImageControlNet
@@ -17,6 +19,12 @@ from safelight.weights.lock import Lock, LockedFile, LockedRepo, write_lock
 from tests.test_real_configurations import sparse_tensors
 
 COMMIT = "c0ffee" + "0" * 34
+
+
+class WithoutNano(OvisImage):
+    """Ovis-Image in an installation without its nano weights."""
+
+    weights = replace(OvisImage.weights, nano={"transformer": Part("nowhere")})
 
 
 @pytest.fixture
@@ -158,7 +166,7 @@ def test_doctor_says_which_command_brings_what_would_fit(settings, card):
     assert found.verdict is Verdict.BAD
     assert found.message.startswith("its real weights are not here; the real ones would fit")
     assert found.message.endswith("safelight models pull aidc-ai/ovis-image")
-    without = _model(OvisImage(), None, Machine.of(settings()), settings())
+    without = _model(WithoutNano(), None, Machine.of(settings()), settings())
     assert (without.verdict, without.message[:10]) == (Verdict.NOTE, "not ready:")
     assert "the real ones would fit" in without.message
     assert without.message.endswith("safelight models pull aidc-ai/ovis-image")

@@ -10,22 +10,22 @@ import click
 from training.stage import Stage, train
 
 STAGES: Final[dict[str, tuple[str, float]]] = {
-    "autoencoder": ("training.autoencoder:AutoencoderStage", 18),
-    "text": ("training.text_encoder:TextEncoderStage", 9),
+    "autoencoder": ("training.autoencoder:AutoencoderStage", 13),
+    "text": ("training.text_encoder:TextEncoderStage", 18),
     "writer": ("training.writer:WriterStage", 10),
-    "checker": ("training.checker:CheckerStage", 8),
-    "transformer": ("training.transformer:TransformerStage", 75),
-    "controlnet": ("training.controlnet:ControlNetStage", 25),
-    "ovis": ("training.ovis:OvisStage", 75),
-    "klein": ("training.klein:KleinStage", 75),
-    "depth": ("training.preprocessors:DepthStage", 8),
-    "pose": ("training.preprocessors:PoseStage", 12),
-    "night-lights": ("training.loras:NightLightsStage", 8),
-    "pencil": ("training.loras:PencilStage", 8),
+    "checker": ("training.checker:CheckerStage", 15),
+    "transformer": ("training.transformer:TransformerStage", 200),
+    "controlnet": ("training.controlnet:ControlNetStage", 74),
+    "ovis": ("training.ovis:OvisStage", 125),
+    "klein": ("training.klein:KleinStage", 128),
+    "depth": ("training.preprocessors:DepthStage", 7),
+    "pose": ("training.preprocessors:PoseStage", 11),
+    "night-lights": ("training.loras:NightLightsStage", 6),
+    "pencil": ("training.loras:PencilStage", 6),
     "decoder": ("training.autoencoder:DecoderStage", 45),
 }
-"""By name, in order: the class, and the minutes that the published weights were given."""
-ROUNDS: Final = 12
+"""By name, in order: the class, and the minutes that the published weights were given, if any were."""
+ROUNDS: Final = 7
 
 
 @click.group()
@@ -44,7 +44,7 @@ def latents(rounds: int, seed: int) -> None:
 
 
 @main.command()
-@click.option("--rounds", default=4, show_default=True, help="How many times 24 shards of 32 lessons.")
+@click.option("--rounds", default=2, show_default=True, help="How many times 24 shards of 32 lessons.")
 @click.option("--seed", default=0, show_default=True)
 def mixtures(rounds: int, seed: int) -> None:
     """Fill the bank of lessons with references that klein learns from (needs the autoencoder)."""

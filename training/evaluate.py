@@ -103,7 +103,7 @@ def z_image(prompts: int, seed: int) -> Part:
         *parts_of(trials),
         Row.of("its object where the control image has one", [t.in_place for t in trials]),
         Row.of("the same with control_scale 0", [t.in_place for t in free]),
-        Row.of("the same by chance (control images of other prompts)", list(chance(free))),
+        Row.of("the same by chance (where the prompt could also have had it)", list(chance(free))),
     ]
     return rows, [(trial, trial.obeys and trial.in_place) for trial in trials]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from safetensors.torch import save_file
@@ -49,11 +51,20 @@ def _publish_autoencoder() -> None:
 
 def _publish_text() -> None:
     kept = tokenizer()  # before its folder goes: it may be read from there
+    for where_it_was_read in ("is_local", "local_files_only"):
+        kept.init_kwargs.pop(where_it_was_read, None)
     shutil.rmtree(NANO / "shared" / "tokenizer", ignore_errors=True)
     kept.save_pretrained(NANO / "shared" / "tokenizer")
+    _without_spaces(NANO / "shared" / "tokenizer" / "tokenizer.json")
     _save(deepcopy(text_encoder()), "shared/text_encoder")
     (NANO / WORDS).write_text("\n".join(known_words()) + "\n")
     (NANO / NAMES).write_text("\n".join(sorted({*COLOURS, *KINDS})) + "\n")
+
+
+def _without_spaces(path: Path) -> None:
+    """Write a JSON file again without indentation, which is more than half of it."""
+    content = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n", "utf-8")
 
 
 def _publish_transformer() -> None:

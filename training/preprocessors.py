@@ -82,7 +82,8 @@ def new_depth() -> DepthAnythingForDepthEstimation:
         for layer in model.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight)
-        model.head.conv3.bias.fill_(NEAREST / 3)  # what is below zero is cut off, and learns nothing
+        model.head.conv3.weight.mul_(0.05)
+        model.head.conv3.bias.fill_(NEAREST / 3)
     return model
 
 
@@ -109,6 +110,7 @@ class DepthStage(Stage):
 
     def __init__(self) -> None:
         self.model = new_depth().to(device())
+        self.model.head.activation2 = nn.Identity()  # what it cuts off, below zero, would learn nothing
         self.module: nn.Module = self.model
 
     def take_published(self) -> None:
@@ -133,7 +135,7 @@ class DepthStage(Stage):
         scenes = [Scene.random(rng) for _ in range(8)]
         drawn = [draw(scene, SIDE, SIDE) for scene in scenes]
         truth = torch.stack([_true_depth(scene, SIDE, SIDE) for scene in scenes])
-        found = module(pixel_values=_normalised(drawn)).predicted_depth.float().cpu()
+        found = module(pixel_values=_normalised(drawn)).predicted_depth.float().cpu().clamp(0)
         rows = [
             np.concatenate(drawn, 1),
             *(np.concatenate([_grey(depth) for depth in depths], 1) for depths in (truth, found)),

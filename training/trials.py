@@ -17,13 +17,14 @@ from safelight.engine.weights import Loader
 from safelight.loras.references import LoraFile
 from safelight.models.base import Model, Run, RunReport
 from safelight.models.wan_image_to_image import WAN_PIXELS
+from safelight.worker.lora_cache import hash_of
 from training import maps
 from training.captions import GROUND_WORDS, KIND_WORDS, SKY_WORDS, article, pick
 from training.checker import View, agrees, look
 from training.mixtures import Lesson, Task
 from training.paint import draw
 from training.published import NANO
-from training.world import GROUNDS, KINDS, SKIES, Scene
+from training.world import GROUNDS, KINDS, SKIES, Scene, Thing
 
 Picture = NDArray[np.uint8]
 
@@ -200,6 +201,7 @@ def combined(drawer: Drawer, prompts: int, seed: int) -> Iterator[tuple[Trial, T
 def styled(drawer: Drawer, name: str, scale: float, prompts: int, seed: int) -> list[Picture]:
     """Pictures with an example LoRA at a scale; the same prompts at every scale."""
     path = NANO / "z-image" / "loras" / f"{name}.safetensors"
+    sha256 = hash_of(path)
     found = []
     for number, rng in sources(prompts, seed):
         scene = Scene.random(rng, 1)
@@ -210,7 +212,7 @@ def styled(drawer: Drawer, name: str, scale: float, prompts: int, seed: int) -> 
             "image_size": "square",
             "control_scale": 0,
         }
-        loras = (LoraFile(f"safelight/{name}", "lora", scale, str(path), ""),) if scale else ()
+        loras = (LoraFile(f"safelight/{name}", "lora", scale, str(path), sha256),) if scale else ()
         grey = np.full((512, 512, 3), 128, np.uint8)
         found.append(drawer.draw(fields, number, images={"image_url": (grey,)}, loras=loras))
     return found
@@ -237,10 +239,13 @@ def is_near(view: View, asked: Scene, control: Scene, size: tuple[int, int]) -> 
 
 
 def chance(trials: list[Trial]) -> Iterator[bool]:
-    """Whether an object is in place, asked of the control images of other prompts."""
-    for shift in (1, 2, 3):
-        for trial, other in zip(trials, trials[shift:] + trials[:shift], strict=True):
-            yield is_near(trial.view, trial.scene, other.scene, trial.size)
+    """Whether the object is in place by chance: where the same prompt's scene could also have had it."""
+    for number, trial in enumerate(trials):
+        rng = np.random.default_rng([number, 78])
+        (thing,) = trial.scene.things
+        for _ in range(3):
+            elsewhere = trial.scene.with_things(Thing.random(rng, kind=thing.kind))
+            yield is_near(trial.view, trial.scene, elsewhere, trial.size)
 
 
 def _rgb(mask: Picture) -> Picture:
