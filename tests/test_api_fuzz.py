@@ -75,14 +75,19 @@ def harmless(answer):
         }
 
 
+@pytest.fixture(scope="module")
+def client(server):
+    """One for all requests: each new one reads the machine's certificates, which takes longer than asking."""
+    with server.client() as opened:
+        yield opened
+
+
 @pytest.mark.proof
 @settings(max_examples=count(100, 5000), deadline=None)
 @given(st.sampled_from(["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"]), paths, queries, headers)
-def test_any_address(server, method, path, query, head):
-    with server.client() as client:
-        harmless(
-            client.request(method, f"{str(client.base_url).rstrip('/')}/{path}", params=query, headers=head)
-        )
+def test_any_address(client, method, path, query, head):
+    address = f"{str(client.base_url).rstrip('/')}/{path}"
+    harmless(client.request(method, address, params=query, headers=head))
 
 
 @pytest.mark.proof
@@ -94,7 +99,6 @@ def test_any_address(server, method, path, query, head):
     inputs.map(json.dumps).map(str.encode) | st.binary(max_size=200),
     queries,
 )
-def test_any_body(server, model_id, body, query):
-    with server.client() as client:
-        head = {"content-type": "application/json"}
-        harmless(client.post(f"/v1/models/{model_id}", content=body, params=query, headers=head))
+def test_any_body(client, model_id, body, query):
+    head = {"content-type": "application/json"}
+    harmless(client.post(f"/v1/models/{model_id}", content=body, params=query, headers=head))

@@ -338,6 +338,7 @@ def test_the_openapi_document_describes_every_route(server):
         "GET /v1/admin/accounts",
         "POST /v1/admin/accounts",
         "PUT /v1/admin/accounts/{account_id}/limits",
+        "PUT /v1/admin/accounts/{account_id}/password",
         "GET /v1/admin/accounts/{account_id}/keys",
         "POST /v1/admin/accounts/{account_id}/keys",
         "DELETE /v1/admin/keys/{key_id}",

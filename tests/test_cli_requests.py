@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from safelight.jobs import new_id
 from tests.api_server import OWNER_KEY, PNG
 from tests.serving import clean_environment
 
@@ -23,6 +24,10 @@ def safelight(server, tmp_path):
         )
 
     return run
+
+
+def test_no_id_reads_as_an_option():
+    assert not any(new_id().startswith("-") for _ in range(2000))
 
 
 def test_a_request_on_its_way(server, client, safelight):

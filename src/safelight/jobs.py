@@ -129,5 +129,10 @@ class Job:
 
 
 def new_id() -> str:
-    """An unguessable id: 128 random bits in 22 URL-safe characters."""
-    return secrets.token_urlsafe(16)
+    """An unguessable id: 128 random bits in 22 URL-safe characters.
+
+    None begins with a dash, which a command line would take for an option.
+    """
+    while (drawn := secrets.token_urlsafe(16)).startswith("-"):
+        pass
+    return drawn

@@ -99,6 +99,7 @@ OUTCOME = {
     "time": Text("Time", "시간"),
     "seconds": Text("{number} s", "{number}초"),
     "timing_fetch": Text("fetch", "가져오기"),
+    "timing_decode": Text("decode", "디코딩"),
     "timing_load": Text("load", "불러오기"),
     "timing_generate": Text("draw", "그리기"),
     "timing_encode": Text("encode", "인코딩"),
