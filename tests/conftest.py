@@ -29,11 +29,18 @@ from safelight.db.wake import Waker, open_waker
 from safelight.engine.weights import Loader, Shelf
 from safelight.queue.store import Store
 from tests.api_server import RunningServer, running_server
+from tests.clocks import Clock
 
 _numbers = count()
 
 # A shell that runs tests in the background leaves them deaf to Ctrl-C, and with them what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test moves."""
+    return Clock()
 
 
 @pytest.fixture(scope="session")

@@ -14,22 +14,8 @@ from safelight.jobs import MAX_ATTEMPTS, JobStatus
 from safelight.queue.store import Store
 from safelight.upkeep import maintenance
 from safelight.upkeep.maintenance import LEASE_S, Maintenance
+from tests.clocks import Clock
 from tests.jobs import MODEL, NoWaker, new_job
-
-
-class Clock:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 def work(server: RunningServer, over: threading.Event) -> None:
     store, models = server.services.store, server.services.catalogue.runnable_ids()
     while not over.wait(0.02):
-        while job := server.do(store.claim("worker-1", models)):
+        while not over.is_set() and (job := server.do(store.claim("worker-1", models))):
             server.finish(job)
 
 

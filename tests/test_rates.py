@@ -9,18 +9,6 @@ from safelight.callers import Account, Caller, Limits
 from safelight.errors import RateLimited
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def caller(of_account: int | None = None, of_key: int | None = None, key_id: str = "k") -> Caller:
     account = Account("a", "a@b", unmetered=False, limits=Limits(requests_per_minute=of_account))
     return Caller(account, key_id, limits=Limits(requests_per_minute=of_key))
@@ -29,13 +17,13 @@ def caller(of_account: int | None = None, of_key: int | None = None, key_id: str
 def test_a_window_moves(clock):
     rates, who = Rates(clock), caller(of_key=3)
     for at, left in ((0, 2), (30, 1), (40, 0)):
-        clock.now = 1000.0 + at
+        clock.now_s = 1000.0 + at
         assert rates.count(who) == [Window(3, left, 60)]
-    clock.now = 1059.0
+    clock.now_s = 1059.0
     with pytest.raises(RateLimited, match="This key may submit 3") as refused:
         rates.count(who)
     assert refused.value.retry_after_s == 1
-    clock.now = 1060.0
+    clock.now_s = 1060.0
     assert rates.count(who) == [Window(3, 0, 60)]
     with pytest.raises(RateLimited) as refused:
         rates.count(who)

@@ -5,66 +5,33 @@ from math import prod
 
 import pytest
 import torch
-from diffusers import (
-    AutoencoderKL,
-    AutoencoderKLFlux2,
-    Flux2Transformer2DModel,
-    OvisImageTransformer2DModel,
-    ZImageTransformer2DModel,
-)
-from transformers import Qwen3Config, Qwen3Model
+from diffusers import ZImageTransformer2DModel
 
+from benchmarks.gpu.parts import makers
 from safelight.engine.control import WindowedControlNet
 from safelight.engine.controlnet_file import Look, config_of, shipped
 from safelight.models.ovis_image import OvisImage
 from safelight.models.wan_image_to_image import WanImageToImage
 from safelight.models.z_image_controlnet import ZImageControlNet
 
-QWEN = {"vocab_size": 151936, "num_key_value_heads": 8, "head_dim": 128, "tie_word_embeddings": True}
-QWEN_4B = Qwen3Config(
-    hidden_size=2560, num_hidden_layers=36, num_attention_heads=32, intermediate_size=9728, **QWEN
-)
-QWEN_OVIS = Qwen3Config(
-    hidden_size=2048, num_hidden_layers=28, num_attention_heads=16, intermediate_size=6144, **QWEN
-)
-KLEIN = {
-    "num_layers": 5,
-    "num_single_layers": 20,
-    "num_attention_heads": 24,
-    "attention_head_dim": 128,
-    "in_channels": 128,
-    "joint_attention_dim": 7680,
-    "mlp_ratio": 3.0,
-    "guidance_embeds": False,
-}
-Z_VAE = {
-    "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "block_out_channels": (128, 256, 512, 512),
-    "layers_per_block": 2,
-    "latent_channels": 16,
-    "use_quant_conv": False,
-    "use_post_quant_conv": False,
-}
-
 
 @pytest.mark.parametrize(
-    ("part", "tensors", "make"),
+    ("model", "family", "name", "tensors"),
     [
-        (ZImageControlNet.weights.real["transformer"], 521, ZImageTransformer2DModel),
-        (ZImageControlNet.weights.real["text_encoder"], None, lambda: Qwen3Model(QWEN_4B)),
-        (ZImageControlNet.weights.real["vae"], None, lambda: AutoencoderKL(**Z_VAE)),
-        (OvisImage.weights.real["transformer"], 583, OvisImageTransformer2DModel),
-        (OvisImage.weights.real["text_encoder"], None, lambda: Qwen3Model(QWEN_OVIS)),
-        (WanImageToImage.weights.real["transformer"], 169, lambda: Flux2Transformer2DModel(**KLEIN)),
-        (WanImageToImage.weights.real["text_encoder"], None, lambda: Qwen3Model(QWEN_4B)),
-        (WanImageToImage.weights.real["vae"], None, AutoencoderKLFlux2),
+        (ZImageControlNet, "z-image", "transformer", 521),
+        (ZImageControlNet, "z-image", "text_encoder", None),
+        (ZImageControlNet, "z-image", "vae", None),
+        (OvisImage, "ovis", "transformer", 583),
+        (OvisImage, "ovis", "text_encoder", None),
+        (WanImageToImage, "klein", "transformer", 169),
+        (WanImageToImage, "klein", "text_encoder", None),
+        (WanImageToImage, "klein", "vae", None),
     ],
 )
-def test_the_configurations_have_exactly_the_published_counts(part, tensors, make):
+def test_what_the_gpu_benchmark_draws_with_has_exactly_the_published_counts(model, family, name, tensors):
     with torch.device("meta"):
-        module = make()
-    assert sum(parameter.numel() for parameter in module.parameters()) == part.parameters
+        module = makers(family, tiny=False)[name]()
+    assert sum(parameter.numel() for parameter in module.parameters()) == model.weights.real[name].parameters
     assert tensors in (None, len(module.state_dict()))
 
 

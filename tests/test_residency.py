@@ -28,21 +28,6 @@ class Block(nn.Module):
         return cls(int((folder / "numbers").read_text()))
 
 
-class Clock:
-    """Time that the test moves: loading takes as long as it says."""
-
-    def __init__(self):
-        self.now_s = 0.0
-
-    def __call__(self):
-        return self.now_s
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def model(tmp_path, clock):
     """Makes models of parts: `name=KB`; `shared` is the same part for all of them."""

@@ -115,7 +115,10 @@ class Worker:
                 await unless(stop, self._waker.wait(self._pace.poll_s))
 
     async def _start_children(self) -> None:
-        starts = (self._has.child.start(), self._has.decoder.start())
+        children = (self._has.child, self._has.decoder)
+        if all(child.pid for child in children):
+            return
+        starts = (child.start() for child in children)
         for error in await asyncio.gather(*starts, return_exceptions=True):
             if error is not None:
                 raise error
