@@ -15,7 +15,7 @@ from tests.tiny_weights import save_tiny_klein, save_tiny_ovis
 
 MODEL = WanImageToImage()
 STAND_IN = "Drawn by a local stand-in for Wan 2.6 (FLUX.2 klein), not by Wan 2.6 itself."
-SMALL = klein.Recipe(num_inference_steps=2, guidance_scale=4, max_tokens=64, reference_pixels=128 * 128)
+SMALL = klein.Recipe(num_inference_steps=2, guidance_scale=4, max_tokens=64)
 SMALL_DISTILLED = replace(SMALL, guidance_scale=1)
 SIZE = "1344*576 (21:9)"
 
@@ -37,6 +37,7 @@ def distilled(loader):
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Two steps of small pictures from small references: what is true of them is true of more."""
+    monkeypatch.setattr(klein, "REFERENCE_PIXELS", 128 * 128)
     monkeypatch.setattr(klein, "NANO", SMALL)
     monkeypatch.setattr(klein, "DISTILLED", SMALL_DISTILLED)
     monkeypatch.setitem(WAN_PIXELS, SIZE, (192, 128))
@@ -211,8 +212,9 @@ def test_a_prompt_that_is_cut_is_noted(pipeline, loader):
         ((2000, 250), (1448, 181)),
     ],
 )
-def test_references_fit_the_pipeline(given, taken):
-    fitted = klein.reference(Image.new("RGB", given), 512 * 512)
+def test_references_fit_the_pipeline(given, taken, monkeypatch):
+    monkeypatch.setattr(klein, "REFERENCE_PIXELS", 512 * 512)
+    fitted = klein.reference(Image.new("RGB", given), SMALL, (192, 128))
     assert fitted.size == taken
     assert klein.MAX_RATIO * min(taken) >= max(taken)
 
@@ -222,11 +224,41 @@ def test_every_side_that_wan_accepts_is_drawn_from(distilled, loader):
     assert draw(distilled, loader, extreme).size == (192, 128)
 
 
-def test_a_narrow_reference_keeps_its_pixels_in_the_middle():
+def test_a_narrow_reference_keeps_its_pixels_in_the_middle(monkeypatch):
+    monkeypatch.setattr(klein, "REFERENCE_PIXELS", 512 * 512)
     narrow = Image.new("RGB", (800, 60), "red")
-    fitted = klein.reference(narrow, 512 * 512)
+    fitted = klein.reference(narrow, SMALL, (192, 128))
     assert fitted.size == (800, 100)
     assert fitted.getcolors() == [(80_000, (255, 0, 0))]
+
+
+@pytest.mark.parametrize(
+    ("asked", "drawn"),
+    [
+        ((1024, 1024), Canvas((512, 512), (512, 512))),
+        ((720, 1280), Canvas((384, 683), (384, 704))),
+        ((1344, 576), Canvas((782, 335), (800, 352))),
+        ((192, 128), Canvas((192, 128), (192, 128))),
+    ],
+)
+def test_a_recipe_with_few_pixels_draws_the_same_shape_smaller(asked, drawn):
+    assert klein.canvas(replace(SMALL, pixels=512 * 512), asked, 32) == drawn
+    assert klein.canvas(SMALL, asked, 32).asked == asked
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"), [((1000, 500), (192, 96)), ((500, 1000), (64, 128)), ((100, 100), (100, 100))]
+)
+def test_references_fit_into_the_frame_of_a_small_recipe(given, taken):
+    assert klein.reference(Image.new("RGB", given), replace(SMALL, pixels=1), (192, 128)).size == taken
+
+
+def test_what_is_drawn_small_is_the_untouched_pipelines_picture_enlarged(pipeline, loader, monkeypatch):
+    monkeypatch.setattr(klein, "NANO", replace(SMALL, pixels=96 * 64))
+    ours = draw(pipeline, loader, [RED], negative_prompt="")
+    fitted = RED.resize((64, 64), Image.Resampling.LANCZOS)
+    theirs = draw_stock(pipeline, [fitted], size=(96, 64), guidance_scale=4.0)
+    assert same(ours, theirs.resize((192, 128), Image.Resampling.LANCZOS))
 
 
 def test_what_it_shares_with_ovis_is_loaded_once(pipeline, weights, shelf):

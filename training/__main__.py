@@ -16,8 +16,8 @@ STAGES: Final[dict[str, tuple[str, float]]] = {
     "checker": ("training.checker:CheckerStage", 15),
     "transformer": ("training.transformer:TransformerStage", 200),
     "controlnet": ("training.controlnet:ControlNetStage", 74),
-    "ovis": ("training.ovis:OvisStage", 125),
-    "klein": ("training.klein:KleinStage", 128),
+    "ovis": ("training.ovis:OvisStage", 175),
+    "klein": ("training.klein:KleinStage", 223),
     "depth": ("training.preprocessors:DepthStage", 7),
     "pose": ("training.preprocessors:PoseStage", 11),
     "night-lights": ("training.loras:NightLightsStage", 6),
@@ -44,7 +44,7 @@ def latents(rounds: int, seed: int) -> None:
 
 
 @main.command()
-@click.option("--rounds", default=2, show_default=True, help="How many times 24 shards of 32 lessons.")
+@click.option("--rounds", default=8, show_default=True, help="How many times 12 shards of 32 lessons.")
 @click.option("--seed", default=0, show_default=True)
 def mixtures(rounds: int, seed: int) -> None:
     """Fill the bank of lessons with references that klein learns from (needs the autoencoder)."""

@@ -15,6 +15,7 @@ from diffusers import ZImageControlNetModel, ZImageTransformer2DModel
 from PIL import Image
 from torch import Tensor, nn
 
+from training.captions import plain_caption
 from training.flow import DIM, further, noised, prompts_of, weighed_error
 from training.latents import LatentBank, Shard
 from training.published import published
@@ -94,9 +95,9 @@ class ControlNetStage(Stage):
         self.controlnet.load_state_dict(published(ZImageControlNetModel, "z-image/controlnet"), strict=False)
 
     def loss(self, rng: np.random.Generator) -> Tensor:
-        """Flow matching with hints; the prompts as for the base, and more of them say nothing."""
+        """Flow matching with hints; plain prompts leave size and place to the control image."""
         batch = self.bank.batch(rng)
-        prompts = prompts_of(batch, rng)
+        prompts = prompts_of(batch, rng, plain_caption)
         sigmas, noisy, velocity = noised(batch.latents, SHIFT)
         seen, cover = (
             masked_lesson(batch, rng)

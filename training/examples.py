@@ -26,8 +26,8 @@ PERSON: Final = Scene("night", "snow", (Thing("person", "blue", "large", 0.62, 0
 MEADOW: Final = Scene("day", "grass", (Thing("tent", "blue", "small", 0.28, 0.86, 0.30),), 0.58, 0.15, 21)
 BALLOON: Final = Thing("balloon", "red", "large", 0.68, 0.66, 0.52)
 
-COTTAGE: Final = Scene("day", "grass", (Thing("house", "orange", "large", 0.5, 0.86, 0.5),), 0.58, 0.8, 17)
-BEACH: Final = Scene("night", "sand", (Thing("ball", "blue", "small", 0.5, 0.86, 0.28),), 0.58, 0.75, 40)
+COTTAGE: Final = Scene("day", "grass", (Thing("house", "orange", "large", 0.3, 0.86, 0.5),), 0.58, 0.8, 17)
+BEACH: Final = Scene("night", "sand", (Thing("ball", "blue", "small", 0.74, 0.86, 0.28),), 0.58, 0.3, 40)
 
 
 def write_examples() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from training.captions import caption, full_caption
 from training.latents import LatentBank, Shard
 from training.stage import Stage, compiled, device, half_precision
 from training.tutor import Tutor
+from training.world import Scene
 
 DIM: Final = 160
 """The width of both Z-Image models' parts and of klein."""
@@ -40,18 +42,25 @@ class FlowStage(Stage):
 
     tokens = 6144
     tutor: Tutor
+    tutors: nn.ModuleList
     guided = 0.0
     """How much further than the data the model shall go from what it draws unasked: half of the way makes
     it draw as with a guidance scale of two (model guidance, Tang et al. 2025). For models without any."""
 
-    def __init__(self, model: Any, blocks: Iterable[nn.Module], heard: nn.Module, width: int = DIM) -> None:
-        """blocks: those that may be compiled, `heard` among them: the one to which the tutor listens."""
+    def __init__(self, model: Any, blocks: Iterable[nn.Module], *heard: nn.Module, width: int = DIM) -> None:
+        """blocks: the transformer's; heard: those of them to which tutors listen, this stage's own first."""
         self.model = model.to(device())
         self.module: nn.Module = self.model
         self.tutor = Tutor(width).to(device())
-        self.heard = heard
-        compiled(block for block in blocks if block is not heard)
+        self.tutors = nn.ModuleList([self.tutor])
+        self.heard = heard[0]
+        self.blocks = tuple(blocks)
+        compiled(block for block in self.blocks if block not in heard)
         self.bank = LatentBank(self.tokens)
+
+    def matrices(self) -> list[nn.Parameter]:
+        """The blocks' own products; not their modulations, which begin at zero and are moved by time."""
+        return matrices_of(self.blocks)
 
     @abstractmethod
     def velocities(self, noisy: Tensor, sigmas: Tensor, prompts: list[str]) -> Tensor:
@@ -69,6 +78,16 @@ class FlowStage(Stage):
                 unasked = self.velocities(noisy, sigmas, [""] * len(prompts))
             velocity = further(velocity, drawn, unasked, prompts, self.guided)
         return weighed_error(drawn, velocity, batch.cover) + TUTORED * self.tutor.loss(batch.answers)
+
+
+def matrices_of(blocks: Iterable[nn.Module]) -> list[nn.Parameter]:
+    """The matrices of blocks that are taught, but for modulations."""
+    return [
+        weight
+        for block in blocks
+        for name, weight in block.named_parameters()
+        if weight.ndim == 2 and weight.requires_grad and not re.search("norm|modulation", name, re.IGNORECASE)
+    ]
 
 
 def new_scheduler(dynamic: bool = False) -> FlowMatchEulerDiscreteScheduler:
@@ -116,10 +135,12 @@ def weighed_error(velocity: Tensor, truth: Tensor, cover: Tensor) -> Tensor:
     return ((velocity - truth).square() * weight).sum() / weight.sum()
 
 
-def prompts_of(batch: Shard, rng: np.random.Generator) -> list[str]:
-    """A fresh caption for each scene; some say nothing."""
+def prompts_of(
+    batch: Shard, rng: np.random.Generator, plain: Callable[[Scene, np.random.Generator], str] = full_caption
+) -> list[str]:
+    """A fresh caption for each scene; some are plain ones, some say nothing."""
     return [
-        "" if rng.random() < DROPPED else (full_caption if rng.random() < 0.4 else caption)(scene, rng)
+        "" if rng.random() < DROPPED else (plain if rng.random() < 0.4 else caption)(scene, rng)
         for scene in batch.scenes
     ]
 

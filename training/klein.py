@@ -11,12 +11,16 @@ from typing import Any, Final
 import numpy as np
 import torch
 from diffusers import Flux2KleinPipeline, Flux2Transformer2DModel
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from safelight.engine import klein
+from safelight.engine.canvas import Canvas, Size
 from safelight.engine.klein import NANO as RECIPE
 from safelight.engine.language_model import as_language_model
+from safelight.models.wan_image_to_image import WAN_PIXELS
 from training.autoencoder import FOLD
 from training.flow import (
     DIM,
@@ -37,25 +41,20 @@ from training.published import published
 from training.sampling import euler, pictures
 from training.stage import Recipe, device, half_precision
 from training.text_encoder import HIDDEN, text_encoder, tokenizer
-from training.tutor import answers
+from training.tutor import Tutor, answers
 
 LENGTHS: Final = (64, 64, 96, RECIPE.max_tokens)
 """To how many tokens a batch's prompts are filled up; the pipeline always fills to the last of them."""
 LAYERS: Final = (1, 2, 3)
 """The text encoder's layers that are read: `text_layers` of five."""
-TARGETS: Final = {
-    (512, 512): 16,
-    (1024, 1024): 1,
-    (800, 1216): 1,
-    (1216, 800): 1,
-    (1280, 736): 1,
-    (736, 1280): 1,
-    (1344, 576): 1,
-    (960, 1280): 1,
-    (1280, 960): 1,
-}
-"""How many shards of each (width, height) a round holds: Wan's sizes, as the pipeline works at them."""
-REFERENCE_SIZES: Final = ((512, 512), (512, 512), (576, 448), (448, 576))
+SHARES_OF_SIZES: Final = {size: 5 if size.startswith("1024*1024") else 1 for size in WAN_PIXELS}
+"""How many shards of each of Wan's sizes a round holds."""
+SHAPES: Final = (1.0, 1.0, 4 / 3, 3 / 4)
+"""Width by height of the references, if it is not the target's own."""
+ROLES: Final = 3
+"""What is asked of each token of a reference."""
+MULTIPLE: Final = 2 * FOLD
+"""Pixels of a token's side."""
 APART: Final = 10
 """How far apart in time the pipeline puts a picture's references."""
 GUIDANCE: Final = RECIPE.guidance_scale
@@ -67,6 +66,8 @@ class Mixtures:
     """Lessons of one task and size.
 
     latents: (N, 16, h, w). references: (N, R, 16, h', w'). cover, answers: as in `training.latents`.
+    roles: what the prompt wants of each of the references' tokens, (N, tokens, 3), uint8: how much of it
+    is object, how much is an object that is wanted, and whether it is of the scene that is wanted.
     """
 
     lessons: list[Lesson]
@@ -74,15 +75,16 @@ class Mixtures:
     references: Tensor
     cover: Tensor
     answers: Tensor
+    roles: Tensor
 
 
 # --- The bank -------------------------------------------------------------------------------------------
 
 
 def fill(rounds: int, seed: int) -> None:
-    """Add rounds of 24 shards to the bank until it has this many."""
+    """Add rounds of 12 shards to the bank until it has this many."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    sizes = [size for size, share in TARGETS.items() for _ in range(share)]
+    sizes = [WAN_PIXELS[size] for size, share in SHARES_OF_SIZES.items() for _ in range(share)]
     wanted = [(round_, part) for round_ in range(rounds) for part in range(len(sizes))]
     for round_, part in tqdm(wanted, desc="mixtures", unit="shard", mininterval=5):
         path = FOLDER / f"{round_:02}-{part:02}.pt"
@@ -90,19 +92,27 @@ def fill(rounds: int, seed: int) -> None:
             write(path, _make(sizes[part], np.random.default_rng([seed, 2, round_, part])))
 
 
-def _make(size: tuple[int, int], rng: np.random.Generator) -> dict[str, Any]:
+def _make(asked: Size, rng: np.random.Generator) -> dict[str, Any]:
+    canvas = klein.canvas(RECIPE, asked, MULTIPLE)
+    shape = reference_size(canvas, float(rng.choice(SHAPES)) if rng.random() < 0.7 else asked[0] / asked[1])
     task = Task(str(rng.choice(list(SHARES), p=list(SHARES.values()))))
-    lessons = [Lesson.random(rng, task) for _ in range(SHARD)]
-    shape = REFERENCE_SIZES[int(rng.integers(len(REFERENCE_SIZES)))]
+    lessons = [Lesson.random(rng, task, shape[0] / canvas.working[0]) for _ in range(SHARD)]
     scenes = [scene for lesson in lessons for scene in lesson.references]
     references = latents_of([draw(scene, *shape) for scene in scenes])
     targets = [lesson.target for lesson in lessons]
     return {
         "lessons": json.dumps([asdict(lesson) for lesson in lessons]),
-        "latents": latents_of([draw(scene, *size) for scene in targets]),
+        "latents": latents_of([draw(scene, *canvas.working) for scene in targets]),
         "references": references.reshape(SHARD, -1, *references.shape[1:]),
-        "cover": torch.from_numpy(np.stack([cover_of(scene, *size) for scene in targets])).half(),
+        "cover": torch.from_numpy(np.stack([cover_of(scene, *canvas.working) for scene in targets])).half(),
     }
+
+
+def reference_size(canvas: Canvas, ratio: float) -> Size:
+    """The size of a reference of this width by height, when it fits into a canvas."""
+    height = min(canvas.asked[1], canvas.asked[0] / ratio)
+    width, height = (int(side + 0.5) // MULTIPLE * MULTIPLE for side in (height * ratio, height))
+    return width, height
 
 
 def load(path: Path) -> Mixtures:
@@ -111,7 +121,19 @@ def load(path: Path) -> Mixtures:
     lessons = [_lesson_of(fields) for fields in json.loads(state["lessons"])]
     height, width = (side * FOLD for side in state["latents"].shape[-2:])
     known = torch.from_numpy(np.stack([answers(lesson.target, width, height) for lesson in lessons]))
-    return Mixtures(lessons, state["latents"], state["references"], state["cover"], known)
+    rows, columns = (side // 2 for side in state["references"].shape[-2:])
+    roles = torch.from_numpy(np.stack([roles_of(lesson, columns, rows) for lesson in lessons]))
+    return Mixtures(lessons, state["latents"], state["references"], state["cover"], known, roles)
+
+
+def roles_of(lesson: Lesson, columns: int, rows: int) -> NDArray[np.uint8]:
+    """What the prompt wants of the references' tokens, so many columns and rows each; see `Mixtures`."""
+    found = []
+    for number, scene in enumerate(lesson.references):
+        cover = cover_of(scene, columns * FOLD, rows * FOLD) * 255
+        wanted = cover * (number in lesson.of)
+        found.append(np.stack([cover, wanted, np.full_like(cover, 255 * (number == lesson.into))], -1))
+    return np.stack(found).round().astype(np.uint8).reshape(-1, ROLES)
 
 
 def _lesson_of(fields: dict[str, Any]) -> Lesson:
@@ -149,6 +171,7 @@ class MixtureBank:
             shard.references[chosen].float().to(device()),
             shard.cover[chosen].float().to(device()),
             shard.answers[chosen].float().to(device()) / 255,
+            shard.roles[chosen].float().to(device()) / 255,
         )
 
 
@@ -178,9 +201,11 @@ class KleinStage(FlowStage):
 
     def __init__(self) -> None:
         model = new_klein()
-        blocks = (*model.transformer_blocks, *model.single_transformer_blocks)
-        super().__init__(model, blocks, heard=model.single_transformer_blocks[1])
+        doubles, singles = model.transformer_blocks, model.single_transformer_blocks
+        super().__init__(model, (*doubles, *singles), singles[1], doubles[0])
         self.mixtures = MixtureBank(self.tokens)
+        self.roles = Tutor(DIM, asked=ROLES, covers=1).to(device())
+        self.tutors.append(self.roles)
 
     def take_published(self) -> None:
         """Begin with the transformer in the package."""
@@ -192,9 +217,15 @@ class KleinStage(FlowStage):
         prompts = ["" if rng.random() < DROPPED else lesson.prompt(rng) for lesson in batch.lessons]
         length = LENGTHS[int(rng.integers(len(LENGTHS)))]
         sigmas, noisy, velocity = noised(batch.latents)
-        with half_precision(), self.tutor.listening(self.heard):
-            drawn = velocities(self.model, noisy, sigmas, embedded(prompts, length), batch.references)
+        read = embedded(prompts, length)
+        with (
+            half_precision(),
+            self.tutor.listening(self.heard),
+            self.roles.listening(self.model.transformer_blocks[0]),
+        ):
+            drawn = velocities(self.model, noisy, sigmas, read, batch.references)
         asked = self.tutor.loss(batch.answers, first=length)
+        asked = asked + self.roles.loss(batch.roles, first=batch.answers.shape[1])
         return weighed_error(drawn, velocity, batch.cover) + TUTORED * asked
 
     def velocities(self, noisy: Tensor, sigmas: Tensor, prompts: list[str]) -> Tensor:
@@ -203,7 +234,7 @@ class KleinStage(FlowStage):
         return velocities(self.model, noisy, sigmas, embedded(prompts, RECIPE.max_tokens), nothing)
 
     def report(self, module: Any, folder: Path) -> str:
-        """References, and at the right what was drawn of them."""
+        """References, what was drawn of them, and what was asked."""
         rng = np.random.default_rng(13)
         rows = []
         for task in (Task.MOVE, Task.MOVE, Task.MOVE, Task.REPAINT, Task.REPLACE, Task.GATHER):
@@ -211,7 +242,7 @@ class KleinStage(FlowStage):
             given = [draw(scene, 512, 512) for scene in lesson.references]
             drawn = pictures(sample(module, [lesson.prompt(rng)], latents_of(given)[None].float()))
             blank = [np.full_like(given[0], 255)] * (3 - len(given))
-            rows.append(np.concatenate([*given, *blank, *drawn], 1))
+            rows.append(np.concatenate([*given, *blank, *drawn, draw(lesson.target, 512, 512)], 1))
         Image.fromarray(np.concatenate(rows, 0)[::2, ::2]).save(folder / f"{self.name}.png")
         return "see the samples"
 

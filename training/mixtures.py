@@ -1,7 +1,8 @@
 """Lessons for a model that draws from pictures: one to three reference pictures, a prompt, what it asks for.
 
 The references are numbered in their order, and the prompts name them by their numbers: "the house of image
-1 in the scene of image 2" asks for another picture when the references change places.
+1 in the scene of image 2" asks for another picture when the references change places. Things stay where
+they are in their own pictures, as far from the middle: what is asked can be copied.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from training.captions import GROUND_WORDS, KIND_WORDS, PLACE_WORDS, SKY_WORDS, article, pick
+from training.captions import GROUND_WORDS, KIND_WORDS, SKY_WORDS, article, pick
 from training.world import GROUNDS, PLACES, SKIES, Scene, Thing
 
 
@@ -29,7 +30,7 @@ class Task(StrEnum):
     """Another sky or ground around a reference's object."""
 
 
-SHARES: Final = {Task.MOVE: 0.45, Task.GATHER: 0.15, Task.REPLACE: 0.15, Task.REPAINT: 0.25}
+SHARES: Final = {Task.MOVE: 0.55, Task.GATHER: 0.1, Task.REPLACE: 0.15, Task.REPAINT: 0.2}
 REFERENCES: Final = {Task.MOVE: 2, Task.GATHER: 3, Task.REPLACE: 1, Task.REPAINT: 1}
 """How many references each task has."""
 THINGS: Final = ("object", "object", "thing")
@@ -55,13 +56,18 @@ class Lesson:
     into: int
 
     @staticmethod
-    def random(rng: np.random.Generator, task: Task) -> Lesson:
-        """Choose one; the references' order is by chance."""
+    def random(rng: np.random.Generator, task: Task, wide: float = 1) -> Lesson:
+        """Choose one; the references' order is by chance.
+
+        wide: how wide the references are when they are as high as the target, as a share of its width.
+        """
         count = REFERENCES[task]
-        scenes = tuple(Scene.random(rng, 1) for _ in range(count))
+        scenes = tuple(_with_thing_at(place, rng) for place in rng.permutation(PLACES)[:count])
         order = [int(number) for number in rng.permutation(count)]
         into, of = order[0], tuple(order[1:])
-        return Lesson(task, scenes, _target(task, scenes, into, of, rng), of, into)
+        target = _target(task, scenes, into, of, rng)
+        things = (replace(thing, x=0.5 + (thing.x - 0.5) * wide) for thing in target.things)
+        return Lesson(task, scenes, target.with_things(*things), of, into)
 
     def prompt(self, rng: np.random.Generator) -> str:
         """Ask for the target, in one of several wordings."""
@@ -78,8 +84,7 @@ class Lesson:
         """The same prompt of the same two references in the other order, and what it asks for then."""
         first, second = self.references
         scenes = (second, first)
-        wanted, place = scenes[self.of[0]].things[0], scenes[self.into].things[0]
-        target = scenes[self.into].with_things(replace(wanted, x=place.x))
+        target = scenes[self.into].with_things(*scenes[self.of[0]].things)
         return replace(self, references=scenes, target=target)
 
     def _wanted(self, number: int, rng: np.random.Generator) -> str:
@@ -87,11 +92,7 @@ class Lesson:
         name = pick(KIND_WORDS[thing.kind], rng) if rng.random() < 0.75 else pick(THINGS, rng)
         coloured = f"{thing.colour} {name}" if rng.random() < 0.3 else name
         joint = "from" if rng.random() < 0.3 else "of"
-        place = ""
-        if len(self.of) > 1:
-            moved = next(t for t in self.target.things if (t.kind, t.colour) == (thing.kind, thing.colour))
-            place = " " + PLACE_WORDS[moved.place][0]
-        return f"the {coloured} {joint} image {number + 1}{place}"
+        return f"the {coloured} {joint} image {number + 1}"
 
     def _change(self, rng: np.random.Generator) -> str:
         source = self.references[self.into]
@@ -117,14 +118,11 @@ def _target(
     if task is Task.REPLACE:
         new = Thing.random(rng, own.place)
         return scene.with_things(replace(new, x=own.x))
-    wanted = [scenes[number].things[0] for number in of]
-    if len(wanted) == 1:
-        return scene.with_things(replace(wanted[0], x=own.x))
-    places = [str(place) for place in rng.permutation(PLACES)[: len(wanted)]]
-    moved = [
-        replace(thing, x=Thing.random(rng, place).x) for thing, place in zip(wanted, places, strict=True)
-    ]
-    return scene.with_things(*moved)
+    return scene.with_things(*(scenes[number].things[0] for number in of))
+
+
+def _with_thing_at(place: str, rng: np.random.Generator) -> Scene:
+    return Scene.random(rng, 1).with_things(Thing.random(rng, place))
 
 
 def _thing_words(thing: Thing, rng: np.random.Generator) -> str:

@@ -49,7 +49,7 @@ class OvisStage(FlowStage):
     def __init__(self) -> None:
         model = new_ovis()
         blocks = (*model.transformer_blocks, *model.single_transformer_blocks)
-        super().__init__(model, blocks, heard=model.single_transformer_blocks[1], width=WIDTH)
+        super().__init__(model, blocks, model.single_transformer_blocks[1], width=WIDTH)
 
     def take_published(self) -> None:
         """Begin with the transformer in the package."""

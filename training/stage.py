@@ -27,9 +27,14 @@ SAMPLE_EVERY_S: Final = 900.0
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a stage is optimised. average: decay of the moving average of its weights, 0 for none."""
+    """How a stage is optimised.
+
+    average: decay of the moving average of its weights, 0 for none. matrix_rate: the rate of Muon, for
+    the weights that `Stage.matrices` names.
+    """
 
     rate: float = 1e-3
+    matrix_rate: float = 5e-3
     weight_decay: float = 0.01
     average: float = 0.999
     warmup_steps: int = 100
@@ -43,14 +48,18 @@ class Stage(ABC):
     name: ClassVar[str]
     recipe: ClassVar[Recipe] = Recipe()
     module: torch.nn.Module
-    tutor: torch.nn.Module | None = None
-    """Learns beside the module and helps it to learn; it is not averaged and not published."""
+    tutors: torch.nn.ModuleList | None = None
+    """Learn beside the module and help it to learn; they are not averaged and not published."""
     progress: float = 0.0
     """The share of its minutes that is over."""
 
     @abstractmethod
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
         """The loss on one batch that `rng` chooses."""
+
+    def matrices(self) -> list[torch.nn.Parameter]:
+        """The weights that Muon teaches; AdamW teaches all others."""
+        return []
 
     def take_published(self) -> None:
         """Begin with the weights in the package."""
@@ -143,14 +152,11 @@ class _Run:
         self.smooth_loss = math.nan
         self._seed = seed
         self._due: dict[str, float] = {}
-        taught = [stage.module] if stage.tutor is None else [stage.module, stage.tutor]
+        taught = [stage.module] if stage.tutors is None else [stage.module, stage.tutors]
         self._weights = [
             weight for module in taught for weight in module.parameters() if weight.requires_grad
         ]
-        recipe = stage.recipe
-        self._optimizer = torch.optim.AdamW(
-            self._weights, recipe.rate, recipe.betas, weight_decay=recipe.weight_decay
-        )
+        self._optimizers = _optimizers(stage, self._weights)
         self.average = deepcopy(stage.module).requires_grad_(False)
         self._resume()
 
@@ -160,13 +166,15 @@ class _Run:
         self.stage.progress = min(self.elapsed_s / self.budget_s, 1.0)
         rng = np.random.default_rng([self._seed, self.steps])
         torch.manual_seed(int(rng.integers(2**62)))
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._rate()
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
+            for group in optimizer.param_groups:
+                group["lr"] = optimizer.defaults["lr"] * self._share_of_rate()
         loss = self.stage.loss(rng)
-        self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self._weights, self.stage.recipe.clip)
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
         self._follow()
         self.steps += 1
         value = float(loss.detach())
@@ -195,8 +203,8 @@ class _Run:
         state = {
             "module": self.stage.module.state_dict(),
             "average": self.average.state_dict(),
-            "tutor": self.stage.tutor.state_dict() if self.stage.tutor else {},
-            "optimizer": self._optimizer.state_dict(),
+            "tutors": self.stage.tutors.state_dict() if self.stage.tutors else {},
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
             "minutes": self.elapsed_s / 60,
             "steps": self.steps,
             "loss": self.smooth_loss,
@@ -212,16 +220,17 @@ class _Run:
         state = trained(self.stage.name)
         self.stage.module.load_state_dict(state["module"])
         self.average.load_state_dict(state["average"])
-        if self.stage.tutor:
-            self.stage.tutor.load_state_dict(state["tutor"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        if self.stage.tutors:
+            self.stage.tutors.load_state_dict(state["tutors"])
+        for optimizer, kept in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         self.elapsed_s, self.steps, self.smooth_loss = state["minutes"] * 60, state["steps"], state["loss"]
 
-    def _rate(self) -> float:
+    def _share_of_rate(self) -> float:
         """Up in a few steps, level for half the budget, then down to zero along a cosine."""
         done = self.stage.progress
         fall = 1.0 if done < 0.5 else 0.5 * (1 + math.cos(math.pi * (done - 0.5) / 0.5))
-        return self.stage.recipe.rate * fall * min(1.0, (self.steps + 1) / self.stage.recipe.warmup_steps)
+        return fall * min(1.0, (self.steps + 1) / self.stage.recipe.warmup_steps)
 
     def _follow(self) -> None:
         decay = min(self.stage.recipe.average, (self.steps + 1) / (self.steps + 10))
@@ -230,3 +239,23 @@ class _Run:
                 mean.data.lerp_(weight.data, 1 - decay)
             for kept, buffer in zip(self.average.buffers(), self.stage.module.buffers(), strict=True):
                 kept.copy_(buffer)
+
+
+def _optimizers(stage: Stage, weights: list[torch.nn.Parameter]) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan et al. 2024) for a stage's matrices, AdamW for the rest of its weights."""
+    recipe, matrices = stage.recipe, stage.matrices()
+    apart = {id(matrix) for matrix in matrices}
+    others = [weight for weight in weights if id(weight) not in apart]
+    found: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(others, recipe.rate, recipe.betas, weight_decay=recipe.weight_decay)
+    ]
+    if matrices:
+        found.append(
+            torch.optim.Muon(
+                matrices,
+                recipe.matrix_rate,
+                weight_decay=recipe.weight_decay,
+                adjust_lr_fn="match_rms_adamw",
+            )
+        )
+    return found

@@ -45,7 +45,7 @@ class TransformerStage(FlowStage):
     def __init__(self) -> None:
         model = new_transformer()
         blocks = (*model.noise_refiner, *model.context_refiner, *model.layers)
-        super().__init__(model, blocks, heard=model.layers[2])
+        super().__init__(model, blocks, model.layers[2])
 
     def take_published(self) -> None:
         """Begin with the transformer in the package."""

@@ -19,7 +19,7 @@ from safelight.models.base import Model, Run, RunReport
 from safelight.models.wan_image_to_image import WAN_PIXELS
 from safelight.worker.lora_cache import hash_of
 from training import maps
-from training.captions import GROUND_WORDS, KIND_WORDS, SKY_WORDS, article, pick
+from training.captions import GROUND_WORDS, KIND_WORDS, SKY_WORDS, article, pick, plain_caption
 from training.checker import View, agrees, look
 from training.mixtures import Lesson, Task
 from training.paint import draw
@@ -124,7 +124,7 @@ def controlled(
         preset = presets[number % len(presets)]
         size = PRESETS[preset]
         given = maps.control(scene, draw(scene, *size), KINDS_OF_CONTROL[number % 3])
-        prompt = without_place(scene, rng)
+        prompt = plain_caption(scene, rng)
         fields = {"prompt": prompt, "image_url": ADDRESS, "loras": [], "image_size": preset}
         drawn = drawer.draw(
             {**fields, "control_scale": control_scale}, number, images={"image_url": (given,)}
@@ -168,7 +168,7 @@ def guided(drawer: Drawer, prompts: int, seed: int) -> Iterator[tuple[Trial, boo
     for number, rng in sources(prompts, seed, "Ovis-Image"):
         scene = Scene.random(rng, 1)
         preset = presets[number % len(presets)]
-        prompt = without_place(scene, rng)
+        prompt = plain_caption(scene, rng)
         away_from_sky = number % 2 == 0
         unwanted = str(
             rng.choice(
@@ -206,7 +206,7 @@ def styled(drawer: Drawer, name: str, scale: float, prompts: int, seed: int) -> 
     for number, rng in sources(prompts, seed):
         scene = Scene.random(rng, 1)
         fields = {
-            "prompt": without_place(scene, rng),
+            "prompt": plain_caption(scene, rng),
             "image_url": ADDRESS,
             "loras": [],
             "image_size": "square",
@@ -216,14 +216,6 @@ def styled(drawer: Drawer, name: str, scale: float, prompts: int, seed: int) -> 
         grey = np.full((512, 512, 3), 128, np.uint8)
         found.append(drawer.draw(fields, number, images={"image_url": (grey,)}, loras=loras))
     return found
-
-
-def without_place(scene: Scene, rng: np.random.Generator) -> str:
-    """A prompt that leaves the place to the control image."""
-    (thing,) = scene.things
-    kind = pick(KIND_WORDS[thing.kind], rng)
-    around = f"{pick(GROUND_WORDS[scene.ground], rng)} {pick(SKY_WORDS[scene.sky], rng)}"
-    return f"{article(thing.colour)} {thing.colour} {kind} {around}"
 
 
 def is_near(view: View, asked: Scene, control: Scene, size: tuple[int, int]) -> bool:

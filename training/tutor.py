@@ -50,13 +50,17 @@ def answers(scene: Scene, width: int, height: int) -> NDArray[np.uint8]:
 
 
 class Tutor(nn.Module):
-    """The head that reads hidden states of `width` channels."""
+    """The head that reads hidden states of `width` channels.
 
-    def __init__(self, width: int) -> None:
+    asked: how many answers it wants of each token; the first `covers` of them say how much is object.
+    """
+
+    def __init__(self, width: int, asked: int = ANSWERS, covers: int = CELLS * CELLS) -> None:
         super().__init__()
         self.head = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, ANSWERS)
+            nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, asked)
         )
+        self._covers = covers
         self._heard: list[Tensor] = []
 
     @contextmanager
@@ -75,10 +79,10 @@ class Tutor(nn.Module):
     def loss(self, truth: Tensor, first: int = 0) -> Tensor:
         """Cross-entropy of what was heard of the picture's tokens, from `first` on; objects weigh more.
 
-        truth: (B, tokens, 33) in [0, 1], as `answers` gives it.
+        truth: (B, tokens, asked) in [0, 1]; `answers` gives it for the usual questions.
         """
         (heard,) = self._heard
         said = self.head(heard[:, first : first + truth.shape[1]].float())
         error = nn.functional.binary_cross_entropy_with_logits(said, truth, reduction="none").mean(2)
-        weight = 1 + 3 * truth[..., : CELLS * CELLS].mean(2)
+        weight = 1 + 3 * truth[..., : self._covers].mean(2)
         return (error * weight).sum() / weight.sum()

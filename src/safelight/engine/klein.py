@@ -11,11 +11,13 @@ from diffusers import AutoencoderTiny
 from PIL import Image
 
 from safelight.engine import prompts
-from safelight.engine.canvas import Canvas
+from safelight.engine.canvas import Canvas, Size, working_size
 
 LATENT_CHANNELS = 64
 """Channels of a token of 2×2 nano latents, on which the batch norm's statistics lie."""
 
+REFERENCE_PIXELS = 1024 * 1024
+"""Larger references are shrunk to that."""
 MAX_RATIO = 8
 MIN_SIDE = 64
 """The pipeline refuses references that are longer (in shortest sides) or smaller."""
@@ -23,19 +25,24 @@ MIN_SIDE = 64
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a variant is called. reference_pixels: larger references are shrunk to that."""
+    """How a variant is called.
+
+    pixels: larger pictures are drawn at that size and enlarged, references fitted into their frame; None:
+    everything at its own size.
+    """
 
     num_inference_steps: int
     guidance_scale: float
     max_tokens: int
-    reference_pixels: int
+    pixels: int | None = None
 
 
-DISTILLED = Recipe(num_inference_steps=4, guidance_scale=1, max_tokens=512, reference_pixels=1024 * 1024)
+DISTILLED = Recipe(num_inference_steps=4, guidance_scale=1, max_tokens=512)
 """klein-4B. It takes no guidance, and so no negative prompt."""
 
-NANO = Recipe(num_inference_steps=8, guidance_scale=4, max_tokens=256, reference_pixels=512 * 512)
-"""Not distilled; smaller references keep a picture on a CPU a matter of seconds."""
+NANO = Recipe(num_inference_steps=8, guidance_scale=4, max_tokens=256, pixels=512 * 512)
+"""Not distilled. Where a reference's things are as large as the picture's, so small a model can copy them,
+and a picture on a CPU is a matter of seconds (docs/decisions/0011)."""
 
 
 def recipe_of(pipeline: Any) -> Recipe:
@@ -93,14 +100,32 @@ def unpack(pipeline: Any, latents: torch.Tensor, canvas: Canvas) -> torch.Tensor
     return unpacked
 
 
-def reference(image: Image.Image, pixels: int) -> Image.Image:
-    """An RGB reference as the pipeline takes it: about so many pixels, at most MAX_RATIO to 1.
+def canvas(recipe: Recipe, asked: Size, multiple: int) -> Canvas:
+    """What is drawn for a picture of the asked size: that size, or one of its shape with fewer pixels."""
+    width, height = asked
+    shrink = min(1.0, ((recipe.pixels or width * height) / (width * height)) ** 0.5)
+    drawn = round(width * shrink), round(height * shrink)
+    return Canvas(drawn, working_size(drawn, multiple))
 
-    Narrower ones are widened by repeating their edges.
+
+def enlarged(image: Image.Image, asked: Size) -> Image.Image:
+    """What was drawn on a smaller canvas, in the asked size."""
+    return image if image.size == asked else image.resize(asked, Image.Resampling.LANCZOS)
+
+
+def reference(image: Image.Image, recipe: Recipe, frame: Size) -> Image.Image:
+    """An RGB reference as the pipeline takes it: at most MAX_RATIO to 1, and never enlarged.
+
+    It fits into the frame where the recipe says so, else it has at most REFERENCE_PIXELS. Narrower ones are
+    widened by repeating their edges.
     """
     width, height = image.size
-    if width * height > pixels:
-        shrink = (pixels / (width * height)) ** 0.5
+    shrink = (
+        (REFERENCE_PIXELS / (width * height)) ** 0.5
+        if recipe.pixels is None
+        else min(frame[0] / width, frame[1] / height)
+    )
+    if shrink < 1:
         width, height = max(1, int(width * shrink)), max(1, int(height * shrink))
         image = image.resize((width, height), Image.Resampling.LANCZOS)
     least = max(MIN_SIDE, -(-max(width, height) // MAX_RATIO))

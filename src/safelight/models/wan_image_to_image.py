@@ -193,7 +193,6 @@ class WanImageToImage(Model):
     def generate(self, pipeline: Any, request: WanInput, run: Run) -> list[Image.Image]:
         """Draw one image of exactly the asked size from the references, in their order, with the stand-in."""
         from safelight.engine import klein
-        from safelight.engine.canvas import Canvas, working_size
         from safelight.engine.drawing import draw
         from safelight.engine.expansion import expand_prompt
         from safelight.engine.little_world import note_strange_words
@@ -210,14 +209,15 @@ class WanImageToImage(Model):
         elif request.negative_prompt not in ("", DEFAULT_NEGATIVE_PROMPT):
             run.note("The negative prompt had no effect: the stand-in is distilled and takes none.")
         asked = self.output_size(request)
+        canvas = klein.canvas(recipe, asked, pipeline.vae_scale_factor * 2)
         image = draw(
             pipeline,
             run,
-            Canvas(asked, working_size(asked, pipeline.vae_scale_factor * 2)),
+            canvas,
             klein.unpack,
             prompt_embeds=klein.embedded(pipeline, prompt),
-            image=[klein.reference(image, recipe.reference_pixels) for image in run.images["image_urls"]],
+            image=[klein.reference(image, recipe, canvas.asked) for image in run.images["image_urls"]],
             num_inference_steps=recipe.num_inference_steps,
             **guidance,
         )
-        return [image]
+        return [klein.enlarged(image, asked)]
