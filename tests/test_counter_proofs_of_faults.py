@@ -41,7 +41,7 @@ from tests.jobs import NoWaker
 from tests.money import drop_trigger
 
 database = guards.database
-bench, clock, ended, queue = workers.bench, upkeep.clock, transitions.ended, orders.queue
+bench, ended, queue = workers.bench, transitions.ended, orders.queue
 job = upkeep.job
 RED = (AssertionError, pytest.fail.Exception)
 

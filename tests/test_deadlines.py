@@ -13,15 +13,9 @@ from safelight.jobs import JobStatus, Report
 from safelight.texts import Language
 from safelight.upkeep.deadlines import Deadlines
 from tests.jobs import MODEL, new_job
-from tests.test_maintenance import Clock
 
 AFTER_S = 90.0
 REPORT = Report(seed=1, weights="nano", timings={})
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ PICTURES = {"image_url": picture(64, 64), "mask_image_url": picture(64, 64), "im
 @pytest.fixture(autouse=True)
 def one_step(monkeypatch):
     """A picture that nobody looks at need not be finished."""
-    monkeypatch.setattr(klein, "NANO", replace(klein.NANO, num_inference_steps=1, reference_pixels=64 * 64))
+    monkeypatch.setattr(klein, "NANO", replace(klein.NANO, num_inference_steps=1, pixels=64 * 64))
 
 
 @pytest.fixture(scope="module")
