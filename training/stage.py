@@ -23,18 +23,15 @@ from tqdm import tqdm
 CHECKPOINTS: Final = Path(__file__).parent / "checkpoints"
 SAVE_EVERY_S: Final = 120.0
 SAMPLE_EVERY_S: Final = 900.0
+MATRIX_RATE: Final = 5e-3
+"""The rate of Muon, which teaches what `Stage.matrices` names."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a stage is optimised.
-
-    average: decay of the moving average of its weights, 0 for none. matrix_rate: the rate of Muon, for
-    the weights that `Stage.matrices` names.
-    """
+    """How a stage is optimised. average: decay of the moving average of its weights, 0 for none."""
 
     rate: float = 1e-3
-    matrix_rate: float = 5e-3
     weight_decay: float = 0.01
     average: float = 0.999
     warmup_steps: int = 100
@@ -253,7 +250,7 @@ def _optimizers(stage: Stage, weights: list[torch.nn.Parameter]) -> list[torch.o
         found.append(
             torch.optim.Muon(
                 matrices,
-                recipe.matrix_rate,
+                MATRIX_RATE,
                 weight_decay=recipe.weight_decay,
                 adjust_lr_fn="match_rms_adamw",
             )

@@ -103,7 +103,7 @@ def unpack(pipeline: Any, latents: torch.Tensor, canvas: Canvas) -> torch.Tensor
 def canvas(recipe: Recipe, asked: Size, multiple: int) -> Canvas:
     """What is drawn for a picture of the asked size: that size, or one of its shape with fewer pixels."""
     width, height = asked
-    shrink = min(1.0, ((recipe.pixels or width * height) / (width * height)) ** 0.5)
+    shrink = 1.0 if recipe.pixels is None else min(1.0, (recipe.pixels / (width * height)) ** 0.5)
     drawn = round(width * shrink), round(height * shrink)
     return Canvas(drawn, working_size(drawn, multiple))
 
